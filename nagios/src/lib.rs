@@ -1,0 +1,1 @@
+//! What every core reads and writes.

@@ -1,0 +1,1 @@
+//! The NSCA protocol without I/O.

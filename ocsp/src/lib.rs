@@ -1,0 +1,1 @@
+//! `understudy-ocsp` and the hand-over format that it shares with the sender.
