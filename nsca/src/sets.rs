@@ -1,0 +1,1 @@
+//! What `send_nsca` reads on its standard input.
