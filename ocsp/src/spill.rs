@@ -36,10 +36,12 @@ const FILE_MODE: u32 = 0o640;
 /// # Errors
 ///
 /// What the system says when the directory is missing, not writable or its disk is full, and
-/// [`io::ErrorKind::QuotaExceeded`] when [`MAX_FILES`] are there. Nothing stays behind then.
+/// [`io::ErrorKind::Other`] when [`MAX_FILES`] are there. Nothing stays behind then.
 pub fn write(directory: &Path, handover: &HandOver) -> io::Result<PathBuf> {
     if fs::read_dir(directory)?.take(MAX_FILES).count() == MAX_FILES {
-        return Err(io::ErrorKind::QuotaExceeded.into());
+        let message =
+            format!("it holds {MAX_FILES} results, no more are kept. Start the sender, which drains it");
+        return Err(io::Error::other(message));
     }
     let name = file_name();
     let partial = directory.join(format!(".{name}{PARTIAL_SUFFIX}"));
@@ -163,7 +165,7 @@ mod tests {
     #[test]
     fn what_is_written_is_listed_in_order_and_read() {
         let directory = tempfile::tempdir().unwrap();
-        let written: Vec<_> = (0..20).map(|code| result(code)).collect();
+        let written: Vec<_> = (0..20).map(result).collect();
         let paths: Vec<_> = written
             .iter()
             .map(|r| write(directory.path(), r).unwrap())
