@@ -1,1 +1,24 @@
 //! What every core reads and writes.
+//!
+//! | module | what it knows |
+//! | --- | --- |
+//! | [`result`] | a check result and its parts: names, return code, output, times |
+//! | [`flavour`] | which core it is, and what that core does to a line |
+//! | [`command`] | external commands that submit check results: encode and parse, without I/O |
+//! | [`command_file`] | the core's FIFO: open, reopen, write, never block |
+//!
+//! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.
+//!
+//! **Invariant:** no text can end a line. [`PluginOutput`] holds no NUL, CR or LF, and names hold no control byte
+//! and no `;`, so nothing that a plugin or a peer says can become a second external command.
+
+pub mod command;
+pub mod command_file;
+pub mod flavour;
+pub mod result;
+
+pub use flavour::Flavour;
+pub use result::{
+    CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode,
+    ServiceDescription, ServiceState, StateType, StateWordError, Timestamp, unescape,
+};
