@@ -31,10 +31,17 @@ struct Slot {
 impl Outbox {
     pub(crate) fn new(destinations: impl Iterator<Item = String>) -> Outbox {
         let slots: Vec<Slot> = destinations
-            .map(|destination| Slot { destination, queue: Queue::new(), complaint: Throttle::default() })
+            .map(|destination| Slot {
+                destination,
+                queue: Queue::new(),
+                complaint: Throttle::default(),
+            })
             .collect();
         let arrivals = slots.iter().map(|_| Notify::new()).collect();
-        Outbox { slots: Mutex::new(slots), arrivals }
+        Outbox {
+            slots: Mutex::new(slots),
+            arrivals,
+        }
     }
 
     /// For a source that can keep what is not taken. While one destination has room, the others lose their oldest.
@@ -74,8 +81,15 @@ impl Outbox {
         (queue.len(), queue.dropped())
     }
 
-    /// Waits until the destination has a result of number `from` or higher.
-    pub(crate) async fn arrival(&self, destination: usize, from: u64) {
+    /// Waits until any result waits for the destination.
+    pub(crate) async fn arrival(&self, destination: usize) {
+        while self.lock()[destination].queue.len() == 0 {
+            self.arrivals[destination].notified().await;
+        }
+    }
+
+    /// Waits until a result of number `from` or higher waits for the destination.
+    pub(crate) async fn arrival_after(&self, destination: usize, from: u64) {
         while self.lock()[destination].queue.end() <= from {
             self.arrivals[destination].notified().await;
         }
@@ -126,7 +140,11 @@ mod tests {
         assert_eq!(outbox.counts(0), (MAX_RESULTS, 0));
         outbox.confirm(1, 1);
         outbox.offer(result(0)).unwrap();
-        assert_eq!(outbox.counts(0), (MAX_RESULTS, 1), "the dead destination lost its oldest");
+        assert_eq!(
+            outbox.counts(0),
+            (MAX_RESULTS, 1),
+            "the dead destination lost its oldest"
+        );
         assert_eq!(outbox.counts(1), (MAX_RESULTS, 0));
         assert_eq!(outbox.offer(result(0)), Err(Full));
         outbox.push([result(0), result(1)].into_iter());
@@ -138,7 +156,7 @@ mod tests {
         let outbox = Arc::new(Outbox::new([String::from("a")].into_iter()));
         let waiting = tokio::spawn({
             let outbox = Arc::clone(&outbox);
-            async move { outbox.arrival(0, 1).await }
+            async move { outbox.arrival_after(0, 1).await }
         });
         outbox.push([result(0)].into_iter());
         tokio::task::yield_now().await;

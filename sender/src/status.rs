@@ -64,6 +64,11 @@ pub struct DestinationStatus {
 }
 
 impl Counters {
+    /// Frames of the perfdata FIFO, whole or not.
+    pub(crate) fn perfdata_frames(&self) -> u64 {
+        self.perfdata.load(Relaxed) + self.damaged.load(Relaxed)
+    }
+
     pub(crate) fn snapshot(&self) -> IntakeStatus {
         IntakeStatus {
             handed_over: self.handed_over.load(Relaxed),

@@ -28,14 +28,20 @@ impl Recent {
     }
 
     pub(crate) fn remember(&mut self, id: Id, now: Instant) {
-        while self.order.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > MEMORY)
-            || self.order.len() >= MAX_IDS
-        {
-            let Some((_, oldest)) = self.order.pop_front() else { break };
-            self.ids.remove(&oldest);
+        if !self.ids.insert(id) {
+            return;
         }
-        if self.ids.insert(id) {
-            self.order.push_back((now, id));
+        self.order.push_back((now, id));
+        while self.order.len() > MAX_IDS
+            || self
+                .order
+                .front()
+                .is_some_and(|(at, _)| now.saturating_duration_since(*at) > MEMORY)
+        {
+            let Some((_, oldest)) = self.order.pop_front() else {
+                break;
+            };
+            self.ids.remove(&oldest);
         }
     }
 }

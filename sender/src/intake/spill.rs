@@ -53,7 +53,13 @@ pub(crate) struct Spill {
 
 impl Spill {
     pub(crate) fn new(directory: PathBuf) -> Spill {
-        Spill { directory, pending: VecDeque::new(), listed: None, undeletable: None, complaint: Throttle::default() }
+        Spill {
+            directory,
+            pending: VecDeque::new(),
+            listed: None,
+            undeletable: None,
+            complaint: Throttle::default(),
+        }
     }
 
     /// Takes what is there, within a turn's limit and the room in the queues.
@@ -64,7 +70,9 @@ impl Spill {
         }
         let mut taken = 0;
         for _ in 0..FILES_PER_TURN {
-            let Some(path) = self.pending.pop_front() else { break };
+            let Some(path) = self.pending.pop_front() else {
+                break;
+            };
             match self.take(&path, intake, now) {
                 Ok(true) => taken += 1,
                 Ok(false) => {
@@ -80,7 +88,11 @@ impl Spill {
         if taken > 0 {
             info!(results = taken, left = self.pending.len(), directory = %self.directory.display(), "spilled results taken");
         }
-        if self.pending.is_empty() { Directory::Empty } else { Directory::Backlog }
+        if self.pending.is_empty() {
+            Directory::Empty
+        } else {
+            Directory::Backlog
+        }
     }
 
     /// Takes one file. `false`: there is no room, the file stays.
@@ -107,9 +119,9 @@ impl Spill {
             return Ok(());
         }
         let modified = fs::metadata(&self.directory)?.modified()?;
-        let is_fresh = self.listed.is_some_and(|(seen, at)| {
-            seen == modified && now.saturating_duration_since(at) < LIST_EVERY
-        });
+        let is_fresh = self
+            .listed
+            .is_some_and(|(seen, at)| seen == modified && now.saturating_duration_since(at) < LIST_EVERY);
         if !is_fresh {
             self.pending = spill::list(&self.directory)?.into();
             self.listed = Some((modified, now));
@@ -118,7 +130,9 @@ impl Spill {
     }
 
     fn delete_leftover(&mut self) -> io::Result<()> {
-        let Some(path) = &self.undeletable else { return Ok(()) };
+        let Some(path) = &self.undeletable else {
+            return Ok(());
+        };
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => {
@@ -131,7 +145,12 @@ impl Spill {
     fn set_aside(&self, path: &Path, reason: &str) -> io::Result<()> {
         let bad_files = fs::read_dir(&self.directory)?
             .flatten()
-            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == BAD_SUFFIX))
+            .filter(|entry| {
+                entry
+                    .path()
+                    .extension()
+                    .is_some_and(|extension| extension == BAD_SUFFIX)
+            })
             .count();
         if bad_files >= MAX_BAD_FILES {
             warn!(file = %path.display(), reason, "a spill file is no result and was deleted: too many of them are kept already");
@@ -167,7 +186,9 @@ mod tests {
 
     fn files(directory: &tempfile::TempDir) -> Vec<String> {
         let entries = fs::read_dir(directory.path()).unwrap();
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -189,7 +210,10 @@ mod tests {
         assert_eq!(intake.take(handover(1, "a"), Instant::now()), Answer::Taken);
         spill::write(directory.path(), &handover(1, "a")).unwrap();
         spill.drain(&mut intake, Instant::now());
-        assert_eq!((queued(&intake), files(&directory)), (vec!["a".to_string()], vec![]));
+        assert_eq!(
+            (queued(&intake), files(&directory)),
+            (vec!["a".to_string()], vec![])
+        );
     }
 
     #[test]
@@ -202,7 +226,13 @@ mod tests {
         spill::write(directory.path(), &handover(3, "good")).unwrap();
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
         assert_eq!(queued(&intake), ["good"]);
-        assert_eq!(files(&directory).iter().filter(|name| name.ends_with(".result.bad")).count(), 2);
+        assert_eq!(
+            files(&directory)
+                .iter()
+                .filter(|name| name.ends_with(".result.bad"))
+                .count(),
+            2
+        );
         assert_eq!(files(&directory).len(), 2);
     }
 
@@ -217,7 +247,10 @@ mod tests {
         assert_eq!(files(&directory).len(), 1);
         intake.outbox.confirm(0, 1);
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
-        assert_eq!((queued(&intake).pop(), files(&directory).len()), (Some("late".into()), 0));
+        assert_eq!(
+            (queued(&intake).pop(), files(&directory).len()),
+            (Some("late".into()), 0)
+        );
     }
 
     #[derive(Default)]

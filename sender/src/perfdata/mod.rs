@@ -5,7 +5,7 @@
 //! a moment. [`frame`] takes only lines that are provably whole; [`fifo`] makes sure that there is always a reader;
 //! [`silence`] notices a core that does not write at all.
 
-mod copy;
+pub(crate) mod copy;
 pub(crate) mod fifo;
 pub mod frame;
 pub(crate) mod silence;
