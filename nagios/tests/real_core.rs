@@ -32,15 +32,20 @@ impl Core {
     fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         write_configuration(directory.path());
+        let said = File::create(directory.path().join("said")).unwrap();
         let process = Command::new("nagios4")
             .arg(directory.path().join("nagios.cfg"))
-            .stdout(Stdio::null())
+            .stdout(said)
             .stderr(Stdio::null())
             .spawn()
             .expect("nagios4 must be installed (Debian: nagios4-core)");
-        let core = Self { directory, process };
+        let mut core = Self { directory, process };
         let command_file = core.config().command_file().unwrap();
         wait_for("the core's command file", || {
+            if let Some(status) = core.process.try_wait().unwrap() {
+                let said = fs::read_to_string(core.directory.path().join("said")).unwrap_or_default();
+                panic!("nagios4 ended with {status}: {said}");
+            }
             let is_fifo = fs::metadata(&command_file).is_ok_and(|found| found.file_type().is_fifo());
             is_fifo
                 && CommandFile::new(command_file.clone())
@@ -106,7 +111,7 @@ impl Drop for Core {
     }
 }
 
-fn wait_for(what: &str, condition: impl Fn() -> bool) {
+fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !condition() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
@@ -154,6 +159,9 @@ fn objects() -> String {
     let mut objects = format!(
         "define command {{\n command_name nothing\n command_line /bin/true\n}}\n\
          define timeperiod {{\n timeperiod_name always\n alias always\n}}\n\
+         define contact {{\n contact_name admin\n host_notification_commands nothing\n \
+         service_notification_commands nothing\n host_notification_period always\n \
+         service_notification_period always\n}}\n\
          define host {{\n address 127.0.0.1\n{COMMON}}}\n"
     );
     for service in SERVICES {
