@@ -1,3 +1,89 @@
-//! The demonstration.
+//! `understudy demo`: a master and a standby on this machine, and every result of the one appearing on the other.
+//!
+//! ```text
+//! master                                                     standby
+//! core ── ocsp_command: understudy-ocsp ─▶ understudy run ══ TCP ══▶ understudy run ─▶ command file ─▶ core
+//!  └─▶ status.dat ─────────────────── compared, service by service ───────────────────── status.dat ◀─┘
+//! ```
+//!
+//! Four separate processes and the programs that the master's core executes. The cores are two of Nagios 4 where it is
+//! installed, and [`core`] else. Everything lives in one temporary directory and is gone afterwards.
 
+mod configuration;
 pub mod core;
+mod cores;
+mod interrupt;
+mod narrator;
+mod process;
+mod scenario;
+mod site;
+mod snapshot;
+mod stage;
+mod story;
+mod verdict;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use anyhow::Context;
+
+/// The hidden subcommand under which the program has to call [`core::main`], with the configuration file as its argument.
+pub const CORE_SUBCOMMAND: &str = "demo-core";
+
+/// What the demonstration is played with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Default: real cores where `nagios4` is on the PATH, else built-in ones.
+    pub core: Option<CoreKind>,
+    /// The program `understudy`. Default: the one that runs.
+    pub program: Option<PathBuf>,
+}
+
+/// Which cores play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoreKind {
+    /// Miniature cores, part of this program.
+    Builtin,
+    /// Two real processes of `nagios4`.
+    Nagios4,
+}
+
+impl FromStr for CoreKind {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> anyhow::Result<Self> {
+        match name {
+            "builtin" => Ok(Self::Builtin),
+            "nagios4" => Ok(Self::Nagios4),
+            _ => anyhow::bail!("there is no core {name:?}: builtin or nagios4"),
+        }
+    }
+}
+
+/// Plays the demonstration, at most a minute long, and narrates it on stdout.
+///
+/// Success only when both cores show the same for every object.
+///
+/// # Errors
+///
+/// When it cannot be played: a process does not start, or ends early, or nothing arrives.
+pub fn run(options: Options) -> anyhow::Result<ExitCode> {
+    let program = match options.program {
+        Some(program) => program,
+        None => std::env::current_exe().context("cannot tell which program runs")?,
+    };
+    let kind = options.core.unwrap_or_else(|| {
+        if cores::nagios4_is_installed() {
+            CoreKind::Nagios4
+        } else {
+            CoreKind::Builtin
+        }
+    });
+    let verdict = story::play(kind, &program)?;
+    Ok(if verdict.is_agreement() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,155 @@
+//! The whole demonstration, with this test's own executable as `understudy`.
+//!
+//! Its `run` is a stand-in without protocol or guarantees: what the ocsp socket takes goes as one line of text over TCP
+//! and into the command file. So the story and both kinds of core are tested here, and the relay elsewhere. A second
+//! stand-in changes one output on the way: the verdict must see it.
+#![expect(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+
+use demo::{CORE_SUBCOMMAND, CoreKind, Options};
+use nagios::command_file::CommandFile;
+use nagios::{
+    CheckResult, Flavour, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp, command,
+};
+use nix::sys::signal::{SigSet, Signal};
+use ocsp::handover::{Answer, HandOver, MAX_HANDOVER_BYTES};
+
+/// Makes the stand-in falsify; inherited by the processes of the demonstration.
+const FALSIFY: &str = "DEMO_TEST_FALSIFY";
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os();
+    let name = args.next().unwrap();
+    let args: Vec<OsString> = args.collect();
+    let first = args.first().and_then(|first| first.to_str());
+    match first {
+        _ if Path::new(&name).ends_with("understudy-ocsp") => ocsp::main(std::env::args_os()),
+        Some(CORE_SUBCOMMAND) => demo::core::main(Path::new(&args[1])).unwrap(),
+        Some("run") => relay(Path::new(&args[2])),
+        Some("play") => play(args[1].to_str().unwrap().parse().unwrap()),
+        _ => test(),
+    }
+}
+
+fn play(core: CoreKind) -> ExitCode {
+    let program = std::env::current_exe().unwrap();
+    demo::run(Options {
+        core: Some(core),
+        program: Some(program),
+    })
+    .unwrap()
+}
+
+/// Each in a process of its own, at the same time.
+fn test() -> ExitCode {
+    let plays = [("builtin", false), ("nagios4", false), ("builtin", true)].map(|(core, falsify)| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["play", core])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        if falsify {
+            command.env(FALSIFY, "1");
+        }
+        (core, falsify, command.spawn().unwrap())
+    });
+    for (core, falsify, play) in plays {
+        let output = play.wait_with_output().unwrap();
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        let (code, verdict) = if falsify {
+            (1, "NOT AGREED: 20 of 25")
+        } else {
+            (0, " s  AGREED: 25 of 25")
+        };
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{core}, falsify {falsify}:\n{told}"
+        );
+        assert!(
+            told.contains(verdict) && told.contains("all processes have ended"),
+            "{told}"
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+fn relay(configuration: &Path) -> ExitCode {
+    let text = fs::read_to_string(configuration).unwrap();
+    let value = |key: &str| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        line.unwrap().trim_matches('"').to_owned()
+    };
+    // Before there are threads: it ends as it should on SIGTERM.
+    let signals: SigSet = [Signal::SIGTERM].into_iter().collect();
+    signals.thread_block().unwrap();
+    let address = value("address");
+    if text.contains("[sender]") {
+        let socket = value("socket");
+        thread::spawn(move || send(&socket, &address));
+    } else {
+        let command_file = configuration.with_file_name("core.cmd");
+        thread::spawn(move || receive(&address, command_file));
+    }
+    signals.wait().unwrap();
+    ExitCode::SUCCESS
+}
+
+fn send(socket: &str, address: &str) {
+    let socket = UnixDatagram::bind(socket).unwrap();
+    let mut receiver = TcpStream::connect(address).unwrap();
+    let mut buffer = vec![0; MAX_HANDOVER_BYTES];
+    let falsify = std::env::var_os(FALSIFY).is_some();
+    loop {
+        let (length, client) = socket.recv_from(&mut buffer).unwrap();
+        let mut handover = HandOver::decode(&buffer[..length]).unwrap();
+        socket
+            .send_to_addr(&Answer::Taken.encode(handover.id), &client)
+            .unwrap();
+        if falsify && handover.service.as_deref() == Some(b"disk") {
+            handover.output.pop();
+        }
+        let mut line = Vec::new();
+        let encoded = command::process_check_result(Flavour::Nagios4, &result(&handover), &mut line);
+        assert!(!encoded.cut);
+        receiver.write_all(&line).unwrap();
+    }
+}
+
+fn result(handover: &HandOver) -> CheckResult {
+    let host = HostName::try_from(&handover.host[..]).unwrap();
+    let object = match &handover.service {
+        Some(service) => Object::Service(host, ServiceDescription::try_from(&service[..]).unwrap()),
+        None => Object::Host(host),
+    };
+    let long_output = nagios::unescape(&handover.long_output);
+    let output = PluginOutput::from_parts(&handover.output, &handover.perfdata, &long_output);
+    CheckResult::new(
+        object,
+        ReturnCode::new(handover.code),
+        output,
+        Timestamp::from_micros(handover.check_time_us),
+    )
+}
+
+fn receive(address: &str, command_file: PathBuf) {
+    let listener = TcpListener::bind(address).unwrap();
+    let mut command_file = CommandFile::new(command_file);
+    for stream in listener.incoming() {
+        for line in BufReader::new(stream.unwrap()).split(b'\n') {
+            let line = [&line.unwrap()[..], b"\n"].concat();
+            command_file.write(&line).unwrap();
+        }
+    }
+}
