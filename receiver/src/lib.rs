@@ -1,1 +1,136 @@
-//! The receiver.
+//! The receiver: listeners, classic NSCA sessions, and injection into the core.
+//!
+//! ```text
+//! listener ─▶ admission ─▶ connection (nsca::classic::ServerSession) ─▶ queue ─▶ injector ─▶ core
+//! ```
+//!
+//! **Invariant:** a connection that ends with a clean close has all its results in the injector's queue; one that held
+//! a packet that was refused, or whose results found no room, ends with a reset, so that its sender can tell.
+//!
+//! **Invariant:** what a peer sends costs bounded memory: one read buffer and one session per connection, a limit on
+//! connections in all and per peer, and a queue that is bounded in bytes.
+
+mod admission;
+mod complaints;
+mod connection;
+mod counts;
+mod injector;
+mod listener;
+mod queue;
+mod spoofing;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use counts::Counts;
+pub use listener::Bound;
+
+use admission::Admission;
+use complaints::Complaints;
+use connection::Connection;
+use counts::Counters;
+use injector::Injector;
+use listener::Entrance;
+
+/// Why the receiver does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener's address cannot be bound.
+    #[error("cannot listen on {address}: {error}{}", listener::advice(.error))]
+    Bind {
+        /// The address in the configuration.
+        address: SocketAddr,
+        /// What the operating system said.
+        error: std::io::Error,
+    },
+    /// The operating system gave no thread for the injector.
+    #[error("cannot start a thread: {0}; raise this user's limit on processes")]
+    Thread(std::io::Error),
+}
+
+/// A running receiver.
+pub struct Receiver {
+    shared: Arc<Shared>,
+    addresses: Vec<SocketAddr>,
+    injector: Injector,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+}
+
+/// What all connections of a receiver have in common.
+struct Shared {
+    admission: Admission,
+    complaints: Complaints,
+    counters: Arc<Counters>,
+    queue: queue::Inlet,
+    limits: config::Limits,
+}
+
+impl Receiver {
+    /// Binds the listeners of `config`. Nothing is accepted yet, so that a program can drop its rights in between.
+    pub fn bind(config: &config::Receiver) -> Result<Vec<Bound>, StartError> {
+        config.listeners.iter().map(Bound::new).collect()
+    }
+
+    /// Starts to inject, and to accept on `bound`. Runs inside a tokio runtime.
+    pub fn start(config: &config::Receiver, bound: Vec<Bound>) -> Result<Receiver, StartError> {
+        let counters = Arc::new(Counters::default());
+        let (queue, waiting) = queue::new();
+        let injector = Injector::start(config, waiting, counters.clone()).map_err(StartError::Thread)?;
+        let shared = Arc::new(Shared {
+            admission: Admission::new(config.limits.connections, config.limits.connections_per_peer),
+            complaints: Complaints::default(),
+            counters,
+            queue,
+            limits: config.limits,
+        });
+        let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
+        let addresses = bound.iter().map(Bound::address).collect();
+        for bound in bound {
+            let (socket, entrance) = bound.open(shared.clone());
+            let accepting = listener::accept(socket, entrance, tasks.clone(), stopping.clone());
+            tasks.spawn(accepting);
+        }
+        Ok(Receiver { shared, addresses, injector, tasks, stopping })
+    }
+
+    /// Where it listens, in the order of the configuration. Port 0 has become the port that the system gave.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Serves one connection that somebody else accepted, as inetd does, to its end.
+    pub async fn serve(&self, stream: TcpStream, listener: &config::Listener) -> std::io::Result<()> {
+        let peer = stream.peer_addr()?;
+        let entrance = Arc::new(Entrance::new(listener.clone(), self.shared.clone()));
+        if let Some(pass) = entrance.admit(peer.ip()) {
+            Connection::new(stream, peer, entrance, pass).run(self.stopping.clone()).await;
+        }
+        Ok(())
+    }
+
+    /// What it has done so far.
+    pub fn counts(&self) -> Counts {
+        self.shared.counters.read()
+    }
+
+    /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty its
+    /// queue; all within `grace`. What then is still waiting goes into the dump file or is counted as lost.
+    pub async fn stop(self, grace: Duration) -> Counts {
+        let deadline = tokio::time::Instant::now() + grace;
+        self.stopping.cancel();
+        self.tasks.close();
+        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections still open at the end of the grace period");
+        }
+        let counters = self.shared.counters.clone();
+        drop(self.shared);
+        self.injector.stop(deadline.into_std()).await;
+        counters.read()
+    }
+}

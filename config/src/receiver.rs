@@ -1,0 +1,258 @@
+//! `[receiver]`: who may send results to this machine, and how they reach its core.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nagios::Flavour;
+use nsca::Secret;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::core::Core;
+use crate::error::Source;
+use crate::values::{Encryption, HumanDuration};
+use crate::{ConfigError, secret};
+
+/// The most listeners of one receiver.
+const MAX_LISTENERS: usize = 64;
+
+/// The most networks that one listener's allow-list can name.
+const MAX_NETWORKS: usize = 4096;
+
+/// The longest `max_packet_age`: NSCA's own bound.
+pub const LONGEST_PACKET_AGE: Duration = Duration::from_secs(900);
+
+/// The receiver's role.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Where it listens; at least one.
+    pub listeners: Vec<Listener>,
+    /// What peers may cost.
+    pub limits: Limits,
+    /// How results reach the core.
+    pub route: Route,
+    /// Whose dialect the core speaks.
+    pub flavour: Flavour,
+    /// Where results go that could not be injected when the program ends. Only a stock `nsca.cfg` sets it.
+    pub dump_file: Option<PathBuf>,
+}
+
+/// How results reach the core.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// External commands in the core's command file.
+    CommandFile(PathBuf),
+    /// Files in the directory that the core reaps check results from.
+    CheckResults(PathBuf),
+}
+
+/// What peers may cost. Beyond a limit a connection is closed at once, counted and logged.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections at one time, over all listeners. Default: 4096.
+    pub connections: usize,
+    /// Connections at one time from one address. Default: 256.
+    pub connections_per_peer: usize,
+    /// How long a peer may be silent between two packets. Default: 60 s.
+    pub idle_timeout: Duration,
+    /// How long a packet may take from its first byte to its last. Default: 30 s.
+    pub packet_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            connections: 4096,
+            connections_per_peer: 256,
+            idle_timeout: Duration::from_secs(60),
+            packet_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// The address. `[::]` takes IPv4 as well.
+    pub address: SocketAddr,
+    /// Encryption method and password.
+    pub secret: Secret,
+    /// How old a packet may be, and how far ahead the peer's clock. `None`: not checked. Default: 30 s.
+    pub max_packet_age: Option<Duration>,
+    /// Who may connect. Empty: everyone.
+    pub allow: Vec<IpNet>,
+    /// Whether a result's host name must resolve to the peer's address, as in nsca. Default: no.
+    pub strict_mode_spoofing: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    listener: Vec<Spanned<ListenerFile>>,
+    inject: Option<Spanned<RouteFile>>,
+    max_connections: Option<Spanned<usize>>,
+    max_connections_per_peer: Option<Spanned<usize>>,
+    idle_timeout: Option<Spanned<HumanDuration>>,
+    packet_timeout: Option<Spanned<HumanDuration>>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "kebab-case")]
+enum RouteFile {
+    CommandFile,
+    CheckResults,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenerFile {
+    address: Spanned<String>,
+    encryption: Option<Encryption>,
+    password: Option<Spanned<String>>,
+    password_file: Option<Spanned<PathBuf>>,
+    max_packet_age: Option<Spanned<HumanDuration>>,
+    #[serde(default)]
+    allow: Vec<Spanned<String>>,
+    #[serde(default)]
+    strict_mode_spoofing: bool,
+}
+
+pub(crate) fn check(
+    file: Spanned<File>,
+    core: Option<&Core>,
+    source: &Source<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Receiver, ConfigError> {
+    let section = file.span();
+    let mut file = file.into_inner();
+    let listeners = listeners(std::mem::take(&mut file.listener), &section, source, warnings)?;
+    let core = core.ok_or_else(|| {
+        source.at(section.clone(), "the receiver has no core to inject into: add a [core] section with main_config")
+    })?;
+    Ok(Receiver {
+        listeners,
+        limits: limits(&file, source)?,
+        route: route(file.inject, core, section, source)?,
+        flavour: core.flavour,
+        dump_file: None,
+    })
+}
+
+fn route(
+    inject: Option<Spanned<RouteFile>>,
+    core: &Core,
+    section: Range<usize>,
+    source: &Source<'_>,
+) -> Result<Route, ConfigError> {
+    let (kind, span) = inject.map_or((RouteFile::CommandFile, section), |i| (*i.get_ref(), i.span()));
+    let (path, key) = match kind {
+        RouteFile::CommandFile => (core.command_file.clone().map(Route::CommandFile), "command_file"),
+        RouteFile::CheckResults => (core.check_result_path.clone().map(Route::CheckResults), "check_result_path"),
+    };
+    path.ok_or_else(|| {
+        let message = format!("the core's {key} is not known: add main_config or {key} to the [core] section");
+        source.at(span, message)
+    })
+}
+
+fn limits(file: &File, source: &Source<'_>) -> Result<Limits, ConfigError> {
+    let count = |set: &Option<Spanned<usize>>, default| match set {
+        Some(n) if *n.get_ref() == 0 => Err(source.at(n.span(), "a limit of 0 would let nobody in")),
+        Some(n) => Ok(*n.get_ref()),
+        None => Ok(default),
+    };
+    let time = |set: &Option<Spanned<HumanDuration>>, default| match set {
+        Some(d) if d.get_ref().0.is_zero() => Err(source.at(d.span(), "a time-out of 0 would let nobody in")),
+        Some(d) => Ok(d.get_ref().0),
+        None => Ok(default),
+    };
+    let default = Limits::default();
+    Ok(Limits {
+        connections: count(&file.max_connections, default.connections)?,
+        connections_per_peer: count(&file.max_connections_per_peer, default.connections_per_peer)?,
+        idle_timeout: time(&file.idle_timeout, default.idle_timeout)?,
+        packet_timeout: time(&file.packet_timeout, default.packet_timeout)?,
+    })
+}
+
+fn listeners(
+    files: Vec<Spanned<ListenerFile>>,
+    section: &Range<usize>,
+    source: &Source<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Listener>, ConfigError> {
+    if files.is_empty() {
+        return Err(source.at(section.clone(), "the receiver listens nowhere: add a [[receiver.listener]]"));
+    }
+    if let Some(one_too_many) = files.get(MAX_LISTENERS) {
+        return Err(source.at(one_too_many.span(), format!("more than {MAX_LISTENERS} listeners")));
+    }
+    let mut listeners: Vec<Listener> = Vec::with_capacity(files.len());
+    for file in files {
+        let (span, file) = (file.span(), file.into_inner());
+        let address = file.address.span();
+        let listener = file.check(span, source, warnings)?;
+        if listener.address.port() != 0 && listeners.iter().any(|other| other.address == listener.address) {
+            return Err(source.at(address, format!("a second listener has the address {}", listener.address)));
+        }
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+impl ListenerFile {
+    fn check(
+        self,
+        span: Range<usize>,
+        source: &Source<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Listener, ConfigError> {
+        let ListenerFile { address, encryption, password, password_file, max_packet_age, allow, .. } = self;
+        let secret = secret::File { encryption, password, password_file };
+        Ok(Listener {
+            address: socket_address(&address, source)?,
+            secret: secret::check(secret, span, source, warnings)?,
+            max_packet_age: packet_age(max_packet_age, source)?,
+            allow: networks(&allow, source)?,
+            strict_mode_spoofing: self.strict_mode_spoofing,
+        })
+    }
+}
+
+fn socket_address(address: &Spanned<String>, source: &Source<'_>) -> Result<SocketAddr, ConfigError> {
+    let text = address.get_ref();
+    text.parse().map_err(|_| {
+        let advice = "write an IP address and a port, as in \"[::]:5667\" (IPv6 and IPv4) or \"192.0.2.1:5667\"";
+        source.at(address.span(), format!("{text:?} is not an address to listen on: {advice}"))
+    })
+}
+
+fn packet_age(age: Option<Spanned<HumanDuration>>, source: &Source<'_>) -> Result<Option<Duration>, ConfigError> {
+    match age {
+        None => Ok(Some(Duration::from_secs(30))),
+        Some(age) if age.get_ref().0 > LONGEST_PACKET_AGE => {
+            Err(source.at(age.span(), "max_packet_age can be 15 minutes at most, as in nsca; \"0\" turns it off"))
+        }
+        Some(age) => Ok(Some(age.get_ref().0).filter(|age| !age.is_zero())),
+    }
+}
+
+fn networks(allow: &[Spanned<String>], source: &Source<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    if let Some(one_too_many) = allow.get(MAX_NETWORKS) {
+        return Err(source.at(one_too_many.span(), format!("more than {MAX_NETWORKS} networks")));
+    }
+    allow.iter().map(|text| network(text, source)).collect()
+}
+
+/// A network, or a single address.
+fn network(text: &Spanned<String>, source: &Source<'_>) -> Result<IpNet, ConfigError> {
+    let address = || text.get_ref().parse::<IpAddr>().map(IpNet::from);
+    text.get_ref().parse::<IpNet>().or_else(|_| address()).map_err(|_| {
+        let advice = "write an address or a network, as in \"192.0.2.7\" or \"2001:db8::/32\"";
+        source.at(text.span(), format!("{:?} is no network: {advice}", text.get_ref()))
+    })
+}

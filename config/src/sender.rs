@@ -1,0 +1,184 @@
+//! `[sender]`: where results come from on this machine, and where they go.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use nix::unistd::{Gid, Group};
+use nsca::Secret;
+use nsca::packet::PacketSize;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::core::{Core, absolute};
+use crate::error::Source;
+use crate::values::{Address, Encryption, Mode};
+use crate::{ConfigError, secret};
+
+/// The most destinations of one sender. Each costs a connection and a queue.
+const MAX_DESTINATIONS: usize = 64;
+
+/// The sender's role.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// Where `understudy-ocsp` hands results over. Default: `/run/understudy/ocsp.sock`.
+    pub socket: PathBuf,
+    /// The socket's permissions. Default: 0660. Who can write to it can forge check results.
+    pub socket_mode: u32,
+    /// The socket's group, usually the core's. Default: the daemon's own.
+    pub socket_group: Option<Gid>,
+    /// Where `understudy-ocsp` leaves results while the daemon is away. Default: `/var/lib/understudy/spill`.
+    pub spill: PathBuf,
+    /// The FIFO that the core writes its perfdata lines into.
+    pub perfdata: Option<PerfdataFifo>,
+    /// Where results go; at least one.
+    pub destinations: Vec<Destination>,
+}
+
+/// The perfdata FIFO.
+#[derive(Clone, Debug)]
+pub struct PerfdataFifo {
+    /// The FIFO's path; it is created when it is absent.
+    pub path: PathBuf,
+    /// A file or FIFO that gets every line as well.
+    pub copy_to: Option<PathBuf>,
+}
+
+/// One place where every result goes.
+#[derive(Clone, Debug)]
+pub struct Destination {
+    /// Its name in logs; unique.
+    pub name: String,
+    /// Its name or address, resolved anew at every attempt to connect.
+    pub address: Address,
+    /// Encryption method and password.
+    pub secret: Secret,
+    /// The size of packet that its daemon takes. Default: that of NSCA 2.9 and later.
+    pub packet_size: PacketSize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    socket: Option<Spanned<PathBuf>>,
+    socket_mode: Option<Mode>,
+    socket_group: Option<Spanned<String>>,
+    spill: Option<Spanned<PathBuf>>,
+    perfdata_fifo: Option<Spanned<PathBuf>>,
+    perfdata_copy_to: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    destination: Vec<Spanned<DestinationFile>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DestinationFile {
+    name: Spanned<String>,
+    address: Address,
+    encryption: Option<Encryption>,
+    password: Option<Spanned<String>>,
+    password_file: Option<Spanned<PathBuf>>,
+    #[serde(default)]
+    legacy_2_7_mode: bool,
+}
+
+pub(crate) fn check(
+    file: Spanned<File>,
+    core: Option<&Core>,
+    source: &Source<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Sender, ConfigError> {
+    let section = file.span();
+    let file = file.into_inner();
+    if file.destination.is_empty() {
+        return Err(source.at(section, "the sender has nowhere to send to: add a [[sender.destination]]"));
+    }
+    if let Some(one_too_many) = file.destination.get(MAX_DESTINATIONS) {
+        let message = format!("more than {MAX_DESTINATIONS} destinations");
+        return Err(source.at(one_too_many.span(), message));
+    }
+    let path = |set: Option<Spanned<PathBuf>>, default: &str| {
+        set.map_or_else(|| Ok(PathBuf::from(default)), |path| absolute(path, source))
+    };
+    let perfdata = perfdata(file.perfdata_fifo, file.perfdata_copy_to, source)?;
+    if perfdata.is_some() && core.and_then(|core| core.status_file.as_ref()).is_none() {
+        warnings.push(
+            "perfdata_fifo without a [core] that has a status file: a FIFO that stays silent while checks run goes \
+             unnoticed"
+                .into(),
+        );
+    }
+    Ok(Sender {
+        socket: path(file.socket, "/run/understudy/ocsp.sock")?,
+        socket_mode: file.socket_mode.map_or(0o660, |mode| mode.0),
+        socket_group: file.socket_group.map(|name| group(&name, source)).transpose()?,
+        spill: path(file.spill, "/var/lib/understudy/spill")?,
+        perfdata,
+        destinations: destinations(file.destination, source, warnings)?,
+    })
+}
+
+fn perfdata(
+    fifo: Option<Spanned<PathBuf>>,
+    copy_to: Option<Spanned<PathBuf>>,
+    source: &Source<'_>,
+) -> Result<Option<PerfdataFifo>, ConfigError> {
+    match (fifo, copy_to) {
+        (Some(fifo), copy_to) => {
+            let path = absolute(fifo, source)?;
+            let copy_to = copy_to.map(|path| absolute(path, source)).transpose()?;
+            Ok(Some(PerfdataFifo { path, copy_to }))
+        }
+        (None, Some(copy_to)) => {
+            Err(source.at(copy_to.span(), "perfdata_copy_to without perfdata_fifo: there is nothing to copy"))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn group(name: &Spanned<String>, source: &Source<'_>) -> Result<Gid, ConfigError> {
+    match Group::from_name(name.get_ref()) {
+        Ok(Some(group)) => Ok(group.gid),
+        Ok(None) => Err(source.at(name.span(), format!("this machine has no group {:?}", name.get_ref()))),
+        Err(e) => Err(source.at(name.span(), format!("the group {:?} cannot be looked up: {e}", name.get_ref()))),
+    }
+}
+
+fn destinations(
+    files: Vec<Spanned<DestinationFile>>,
+    source: &Source<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<Destination>, ConfigError> {
+    let mut names = BTreeSet::new();
+    let mut destinations = Vec::with_capacity(files.len());
+    for file in files {
+        let (span, file) = (file.span(), file.into_inner());
+        if !names.insert(file.name.get_ref().clone()) {
+            let message = format!("a second destination is called {:?}", file.name.get_ref());
+            return Err(source.at(file.name.span(), message));
+        }
+        destinations.push(file.check(span, source, warnings)?);
+    }
+    Ok(destinations)
+}
+
+impl DestinationFile {
+    fn check(
+        self,
+        span: Range<usize>,
+        source: &Source<'_>,
+        warnings: &mut Vec<String>,
+    ) -> Result<Destination, ConfigError> {
+        let DestinationFile { name, address, encryption, password, password_file, legacy_2_7_mode } = self;
+        if name.get_ref().is_empty() {
+            return Err(source.at(name.span(), "a destination needs a name"));
+        }
+        let secret = secret::File { encryption, password, password_file };
+        Ok(Destination {
+            name: name.into_inner(),
+            address,
+            secret: secret::check(secret, span, source, warnings)?,
+            packet_size: if legacy_2_7_mode { PacketSize::Legacy } else { PacketSize::Modern },
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! Where results go: the core's command file, or the directory that it reaps check results from.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use config::Route;
+use nagios::check_result_dir::{CheckResultDir, CheckResultDirError};
+use nagios::command::process_check_result;
+use nagios::command_file::{CommandFile, CommandFileError};
+use nagios::{CheckResult, Flavour};
+
+/// How many results go into one file of the check-result directory at most.
+const RESULTS_PER_FILE: usize = 512;
+
+/// What it holds is loaded, then pushed until nothing is left.
+pub(super) enum Sink {
+    CommandFile { file: CommandFile, flavour: Flavour, lines: Vec<u8>, taken: usize },
+    CheckResults { directory: CheckResultDir, flavour: Flavour, results: VecDeque<CheckResult> },
+}
+
+/// Why the core takes no more at this moment.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Blocked {
+    /// The core is slow: waiting for the FIFO is worth it.
+    #[error(transparent)]
+    Busy(CommandFileError),
+    #[error(transparent)]
+    CommandFile(CommandFileError),
+    #[error(transparent)]
+    CheckResults(CheckResultDirError),
+}
+
+impl Sink {
+    pub(super) fn new(route: &Route, flavour: Flavour) -> Self {
+        match route {
+            Route::CommandFile(path) => {
+                Sink::CommandFile { file: CommandFile::new(path.clone()), flavour, lines: Vec::new(), taken: 0 }
+            }
+            Route::CheckResults(path) => {
+                let directory = CheckResultDir::new(path.clone(), flavour);
+                Sink::CheckResults { directory, flavour, results: VecDeque::new() }
+            }
+        }
+    }
+
+    /// Takes results to push; everything loaded before must have been pushed. Counts those whose output was cut to the
+    /// core's line limit.
+    pub(super) fn load<'a>(&mut self, loaded: impl Iterator<Item = &'a CheckResult>) -> usize {
+        match self {
+            Sink::CommandFile { flavour, lines, taken, .. } => {
+                lines.clear();
+                *taken = 0;
+                loaded.filter(|result| process_check_result(*flavour, result, lines).cut).count()
+            }
+            Sink::CheckResults { results, .. } => {
+                results.extend(loaded.cloned());
+                0
+            }
+        }
+    }
+
+    /// Pushes what the core takes without waiting. Counts the results taken; says why it ended before the end.
+    pub(super) fn push(&mut self) -> (usize, Option<Blocked>) {
+        match self {
+            Sink::CommandFile { file, lines, taken, .. } => {
+                let start = *taken;
+                let blocked = write(file, lines, taken).err();
+                let results = count_lines(&lines[start.min(*taken)..*taken]);
+                (results, blocked)
+            }
+            Sink::CheckResults { directory, results, .. } => {
+                let mut taken = 0;
+                while !results.is_empty() {
+                    let count = results.len().min(RESULTS_PER_FILE);
+                    if let Err(error) = directory.submit(&results.make_contiguous()[..count]) {
+                        return (taken, Some(Blocked::CheckResults(error)));
+                    }
+                    results.drain(..count);
+                    taken += count;
+                }
+                (taken, None)
+            }
+        }
+    }
+
+    /// Waits until the core may take more, at most `timeout`.
+    pub(super) fn wait(&mut self, timeout: Duration) {
+        if let Sink::CommandFile { file, .. } = self {
+            // Whatever it finds, the next push finds it too, and reports it.
+            let _ = file.wait_writable(timeout);
+        }
+    }
+
+    /// What is left, as external commands.
+    pub(super) fn unload(&mut self) -> Vec<u8> {
+        match self {
+            Sink::CommandFile { lines, taken, .. } => {
+                let rest = lines.split_off(line_start(lines, *taken));
+                lines.clear();
+                *taken = 0;
+                rest
+            }
+            Sink::CheckResults { flavour, results, .. } => {
+                let mut lines = Vec::new();
+                dump(*flavour, results.iter(), &mut lines);
+                results.clear();
+                lines
+            }
+        }
+    }
+}
+
+/// Appends `results` to `lines` as external commands, as the core would have got them.
+pub(super) fn dump<'a>(flavour: Flavour, results: impl Iterator<Item = &'a CheckResult>, lines: &mut Vec<u8>) {
+    for result in results {
+        // Whether it was cut matters only to a core that takes it.
+        let _ = process_check_result(flavour, result, lines);
+    }
+}
+
+/// Writes `lines` from `taken` on.
+fn write(file: &mut CommandFile, lines: &[u8], taken: &mut usize) -> Result<(), Blocked> {
+    while *taken < lines.len() {
+        match file.write_lines(&lines[*taken..]) {
+            Ok(bytes) => *taken += bytes,
+            // The core was replaced in the middle of a long line: the new one gets all of it.
+            Err(error @ CommandFileError::Torn { .. }) => {
+                *taken = line_start(lines, *taken);
+                return Err(Blocked::Busy(error));
+            }
+            Err(error @ CommandFileError::Full { .. }) => return Err(Blocked::Busy(error)),
+            Err(error) => return Err(Blocked::CommandFile(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Where the line that holds the byte at `position` begins.
+fn line_start(lines: &[u8], position: usize) -> usize {
+    lines[..position].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
+}
+
+fn count_lines(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte == b'\n').count()
+}

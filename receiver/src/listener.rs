@@ -1,0 +1,162 @@
+//! Listening, and letting peers in.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use config::Listener;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admission::Pass;
+use crate::complaints::Kind;
+use crate::connection::Connection;
+use crate::{Shared, StartError};
+
+/// Connections that wait to be accepted. The system cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// How long accepting pauses when the system has no file descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound listener that does not accept yet.
+pub struct Bound {
+    socket: std::net::TcpListener,
+    address: SocketAddr,
+    listener: Listener,
+}
+
+/// What the connections of one listener have in common.
+pub(crate) struct Entrance {
+    pub(crate) listener: Listener,
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Bound {
+    /// Binds the address of `listener`. The IPv6 wildcard takes IPv4 as well.
+    pub fn new(listener: &Listener) -> Result<Bound, StartError> {
+        let socket = bind(listener.address).or_else(|e| match ipv4_instead(listener.address, &e) {
+            Some(address) => bind(address),
+            None => Err(e),
+        });
+        let failed = |error| StartError::Bind { address: listener.address, error };
+        let socket = socket.map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?;
+        Ok(Bound { socket, address, listener: listener.clone() })
+    }
+
+    /// The address, with the port that the system gave in place of port 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn open(self, shared: Arc<Shared>) -> (std::net::TcpListener, Entrance) {
+        (self.socket, Entrance::new(self.listener, shared))
+    }
+}
+
+fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// On a machine without IPv6, every address is every IPv4 address.
+fn ipv4_instead(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    let no_ipv6 = error.raw_os_error() == Some(nix::libc::EAFNOSUPPORT);
+    let wildcard = address.is_ipv6() && address.ip().is_unspecified();
+    (no_ipv6 && wildcard).then(|| SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, address.port())))
+}
+
+/// What to do about an address that cannot be bound.
+pub(crate) fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; is a stock nsca or another understudy still running?",
+        io::ErrorKind::AddrNotAvailable => "; this machine does not have that address",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need root or CAP_NET_BIND_SERVICE",
+        _ => "",
+    }
+}
+
+/// Accepts until `stopping`.
+pub(crate) async fn accept(
+    socket: std::net::TcpListener,
+    entrance: Entrance,
+    tasks: TaskTracker,
+    stopping: CancellationToken,
+) {
+    let entrance = Arc::new(entrance);
+    let socket = match TcpListener::from_std(socket) {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(listener = %entrance.listener.address, %error, "cannot accept connections");
+            return;
+        }
+    };
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            () = stopping.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let Some(pass) = entrance.admit(peer.ip()) else { continue };
+                let connection = Connection::new(stream, peer, entrance.clone(), pass);
+                tasks.spawn(connection.run(stopping.clone()));
+            }
+            Err(error) if is_exhausted(&error) => {
+                tracing::error!(%error, "cannot accept: raise LimitNOFILE or lower max_connections");
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+            // The peer gave up while it waited.
+            Err(error) => tracing::debug!(%error, "a connection was gone before it was accepted"),
+        }
+    }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    use nix::libc::{EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM))
+}
+
+impl Entrance {
+    pub(crate) fn new(listener: Listener, shared: Arc<Shared>) -> Self {
+        Entrance { listener, shared }
+    }
+
+    /// Lets a peer in, or says in the log why not.
+    pub(crate) fn admit(&self, peer: IpAddr) -> Option<Pass> {
+        let peer = peer.to_canonical();
+        let admitted = if self.is_allowed(peer) {
+            self.shared.admission.admit(peer).map_err(|full| full.to_string())
+        } else {
+            Err("its address is not in this listener's allow-list".to_owned())
+        };
+        match admitted {
+            Ok(pass) => {
+                self.shared.counters.connections.add(1);
+                Some(pass)
+            }
+            Err(reason) => {
+                self.shared.counters.connections_refused.add(1);
+                self.shared.complaints.about(peer, Kind::Connection, |left_out| {
+                    tracing::warn!(%peer, listener = %self.listener.address, reason, left_out, "connection refused");
+                });
+                None
+            }
+        }
+    }
+
+    fn is_allowed(&self, peer: IpAddr) -> bool {
+        self.listener.allow.is_empty() || self.listener.allow.iter().any(|network| network.contains(&peer))
+    }
+}
