@@ -22,23 +22,12 @@ mod stage;
 mod story;
 mod verdict;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use anyhow::Context;
 
 /// The hidden subcommand under which the program has to call [`core::main`], with the configuration file as its argument.
 pub const CORE_SUBCOMMAND: &str = "demo-core";
-
-/// What the demonstration is played with.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Default: real cores where `nagios4` is on the PATH, else built-in ones.
-    pub core: Option<CoreKind>,
-    /// The program `understudy`. Default: the one that runs.
-    pub program: Option<PathBuf>,
-}
 
 /// Which cores play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,31 +38,18 @@ pub enum CoreKind {
     Nagios4,
 }
 
-impl FromStr for CoreKind {
-    type Err = anyhow::Error;
-
-    fn from_str(name: &str) -> anyhow::Result<Self> {
-        match name {
-            "builtin" => Ok(Self::Builtin),
-            "nagios4" => Ok(Self::Nagios4),
-            _ => anyhow::bail!("there is no core {name:?}: builtin or nagios4"),
-        }
-    }
-}
-
 /// Plays the demonstration, at most a minute long, and narrates it on stdout.
 ///
+/// Real cores unless told otherwise, where `nagios4` is on the PATH. The program that runs has to be `understudy`,
+/// or act like it: it is started again as `run --config FILE`, as [`CORE_SUBCOMMAND`], and as `understudy-ocsp`.
 /// Success only when both cores show the same for every object.
 ///
 /// # Errors
 ///
 /// When it cannot be played: a process does not start, or ends early, or nothing arrives.
-pub fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let program = match options.program {
-        Some(program) => program,
-        None => std::env::current_exe().context("cannot tell which program runs")?,
-    };
-    let kind = options.core.unwrap_or_else(|| {
+pub fn run(core: Option<CoreKind>) -> anyhow::Result<ExitCode> {
+    let program = std::env::current_exe().context("cannot tell which program runs")?;
+    let kind = core.unwrap_or_else(|| {
         if cores::nagios4_is_installed() {
             CoreKind::Nagios4
         } else {

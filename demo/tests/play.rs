@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 
-use demo::{CORE_SUBCOMMAND, CoreKind, Options};
+use demo::{CORE_SUBCOMMAND, CoreKind};
 use nagios::command_file::CommandFile;
 use nagios::{
     CheckResult, Flavour, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp, command,
@@ -31,21 +31,19 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = args.collect();
     let first = args.first().and_then(|first| first.to_str());
     match first {
-        _ if Path::new(&name).ends_with("understudy-ocsp") => ocsp::main(std::env::args_os()),
+        _ if Path::new(&name).ends_with("understudy-ocsp") => ocsp::main(args.into_iter()),
         Some(CORE_SUBCOMMAND) => demo::core::main(Path::new(&args[1])).unwrap(),
         Some("run") => relay(Path::new(&args[2])),
-        Some("play") => play(args[1].to_str().unwrap().parse().unwrap()),
+        Some("play") => {
+            let core = if args[1] == "nagios4" {
+                CoreKind::Nagios4
+            } else {
+                CoreKind::Builtin
+            };
+            demo::run(Some(core)).unwrap()
+        }
         _ => test(),
     }
-}
-
-fn play(core: CoreKind) -> ExitCode {
-    let program = std::env::current_exe().unwrap();
-    demo::run(Options {
-        core: Some(core),
-        program: Some(program),
-    })
-    .unwrap()
 }
 
 /// Each in a process of its own, at the same time.
