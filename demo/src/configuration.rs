@@ -31,7 +31,7 @@ pub(crate) fn sender(node: &Node, core: CoreKind, port: u16) -> String {
 }
 
 fn node_and_core(node: &Node, core: CoreKind) -> String {
-    let (name, state) = (quoted(node.name), quoted(&node.path("state")));
+    let name = quoted(node.name);
     let core = match core {
         CoreKind::Nagios4 => format!("main_config = {}\n", quoted(&node.path("nagios.cfg"))),
         CoreKind::Builtin => format!(
@@ -40,7 +40,7 @@ fn node_and_core(node: &Node, core: CoreKind) -> String {
             quoted(&node.path("status.dat"))
         ),
     };
-    format!("[node]\nname = {name}\nstate_directory = {state}\n\n[core]\n{core}")
+    format!("[node]\nname = {name}\n\n[core]\n{core}")
 }
 
 fn secret() -> String {

@@ -12,6 +12,8 @@ use crate::site::{Node, Site};
 use crate::{CORE_SUBCOMMAND, CoreKind};
 
 const NAGIOS4: &str = "nagios4";
+const BUILTIN_CONFIGURATION: &str = "core.cfg";
+const NAGIOS4_CONFIGURATION: &str = "nagios.cfg";
 
 /// Starts cores of one kind.
 pub(crate) struct Cores<'a> {
@@ -21,35 +23,42 @@ pub(crate) struct Cores<'a> {
     pub(crate) site: &'a Site,
 }
 
-impl Cores<'_> {
-    /// Checks everything, and tells the sender.
-    pub(crate) fn start_master(&self) -> anyhow::Result<Process> {
-        self.start(&self.site.master, true)
+impl<'a> Cores<'a> {
+    /// Writes both configurations: sender and receiver may read them before the cores do.
+    pub(crate) fn prepare(kind: CoreKind, program: &'a Path, site: &'a Site) -> anyhow::Result<Self> {
+        let script = text(&site.check_script())?;
+        let (socket, spill) = (site.master.path("ocsp.sock"), site.master.path("spill"));
+        let commands = ObsessiveCommands::new(&text(&site.ocsp_program())?, &socket, &spill);
+        for (node, commands_of_master) in [(&site.master, Some(&commands)), (&site.standby, None)] {
+            match kind {
+                CoreKind::Builtin => {
+                    node.write(
+                        BUILTIN_CONFIGURATION,
+                        &builtin_core(node, &script, commands_of_master),
+                    )?;
+                }
+                CoreKind::Nagios4 => {
+                    let (user, group) = user_and_group()?;
+                    let main = nagios4_main(node, &user, &group, commands_of_master.is_some());
+                    node.write(NAGIOS4_CONFIGURATION, &main)?;
+                    node.write("objects.cfg", &nagios4_objects(&script, &commands))?;
+                }
+            }
+        }
+        Ok(Self { kind, program, site })
     }
 
-    /// Checks nothing, knows what it is told.
-    pub(crate) fn start_standby(&self) -> anyhow::Result<Process> {
-        self.start(&self.site.standby, false)
-    }
-
-    fn start(&self, node: &Node, is_master: bool) -> anyhow::Result<Process> {
+    /// The one of the master checks everything and tells the sender, the other knows what it is told.
+    pub(crate) fn start(&self, node: &Node) -> anyhow::Result<Process> {
         let name = format!("the {}'s core", node.name);
         let log = PathBuf::from(node.path("core.log"));
-        let script = text(&self.site.check_script())?;
-        let master = &self.site.master;
-        let program = text(&self.site.ocsp_program())?;
-        let commands = ObsessiveCommands::new(&program, &master.path("ocsp.sock"), &master.path("spill"));
         match self.kind {
             CoreKind::Builtin => {
-                let configuration = builtin_core(node, &script, is_master.then_some(&commands));
-                let file = node.write("core.cfg", &configuration)?;
-                Process::start(&name, self.program, [Path::new(CORE_SUBCOMMAND), &file], log)
+                let arguments = [CORE_SUBCOMMAND, &node.path(BUILTIN_CONFIGURATION)];
+                Process::start(&name, self.program, arguments, log)
             }
             CoreKind::Nagios4 => {
-                let (user, group) = user_and_group()?;
-                node.write("objects.cfg", &nagios4_objects(&script, &commands))?;
-                let file = node.write("nagios.cfg", &nagios4_main(node, &user, &group, is_master))?;
-                Process::start(&name, Path::new(NAGIOS4), [file], log)
+                Process::start(&name, Path::new(NAGIOS4), [node.path(NAGIOS4_CONFIGURATION)], log)
             }
         }
     }

@@ -62,7 +62,7 @@ impl Site {
 
     fn fill(&self, program: &Path) -> std::io::Result<()> {
         for node in [&self.master, &self.standby] {
-            for directory in ["", "spill", "state", "checkresults", "archives"] {
+            for directory in ["", "spill", "checkresults", "archives"] {
                 fs::create_dir(node.path(directory))?;
             }
         }

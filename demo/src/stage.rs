@@ -41,14 +41,14 @@ impl<'a> Stage<'a> {
 
     /// Each of these returns the new process's id when it is ready.
     pub(crate) fn start_standby_core(&mut self) -> anyhow::Result<u32> {
-        let core = self.cores.start_standby()?;
-        self.enter_core(core, &self.cores.site.standby.clone())
+        let core = self.cores.start(&self.cores.site.standby)?;
+        self.enter_core(core, &self.cores.site.standby)
     }
 
     /// As [`Self::start_standby_core`]. It begins to check at once.
     pub(crate) fn start_master_core(&mut self) -> anyhow::Result<u32> {
-        let core = self.cores.start_master()?;
-        self.enter_core(core, &self.cores.site.master.clone())
+        let core = self.cores.start(&self.cores.site.master)?;
+        self.enter_core(core, &self.cores.site.master)
     }
 
     fn enter_core(&mut self, core: Process, node: &Node) -> anyhow::Result<u32> {

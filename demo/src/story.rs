@@ -45,14 +45,7 @@ pub(crate) fn play(kind: CoreKind, program: &Path) -> anyhow::Result<Verdict> {
     narrator.headline(format_args!(
         "Both cores write their status files once a second, and that is where this looks.\n"
     ));
-    let mut stage = Stage::new(
-        Cores {
-            kind,
-            program,
-            site: &site,
-        },
-        interrupt,
-    );
+    let mut stage = Stage::new(Cores::prepare(kind, program, &site)?, interrupt);
     enter(&mut stage, &narrator)?;
     follow(&mut stage, &narrator, &site)?;
     stop_checks(&narrator, &site)?;

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 
 use demo::{CORE_SUBCOMMAND, CoreKind};
@@ -19,7 +19,8 @@ use nagios::command_file::CommandFile;
 use nagios::{
     CheckResult, Flavour, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp, command,
 };
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
 use ocsp::handover::{Answer, HandOver, MAX_HANDOVER_BYTES};
 
 /// Makes the stand-in falsify; inherited by the processes of the demonstration.
@@ -40,25 +41,22 @@ fn main() -> ExitCode {
             } else {
                 CoreKind::Builtin
             };
-            demo::run(Some(core)).unwrap()
+            demo::run(Some(core)).unwrap_or_else(failed)
         }
         _ => test(),
     }
 }
 
+fn failed(error: anyhow::Error) -> ExitCode {
+    eprintln!("{error:#}");
+    ExitCode::FAILURE
+}
+
 /// Each in a process of its own, at the same time.
 fn test() -> ExitCode {
-    let plays = [("builtin", false), ("nagios4", false), ("builtin", true)].map(|(core, falsify)| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(["play", core])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        if falsify {
-            command.env(FALSIFY, "1");
-        }
-        (core, falsify, command.spawn().unwrap())
-    });
+    let plays = [("builtin", false), ("nagios4", false), ("builtin", true)]
+        .map(|(core, falsify)| (core, falsify, start(core, falsify)));
+    interrupted();
     for (core, falsify, play) in plays {
         let output = play.wait_with_output().unwrap();
         let told = [output.stdout, output.stderr].concat();
@@ -79,6 +77,50 @@ fn test() -> ExitCode {
         );
     }
     ExitCode::SUCCESS
+}
+
+fn start(core: &str, falsify: bool) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["play", core])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    if falsify {
+        command.env(FALSIFY, "1");
+    }
+    command.spawn().unwrap()
+}
+
+/// Ctrl-C while everything runs leaves neither a process nor a file behind.
+fn interrupted() {
+    let mut play = start("nagios4", false);
+    let mut lines = BufReader::new(play.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let headline = lines.next().unwrap();
+    let directory = headline
+        .split_once(", in ")
+        .unwrap()
+        .1
+        .trim_end_matches('.')
+        .to_owned();
+    let started = lines.find(|line| line.contains("executes understudy-ocsp"));
+    assert!(started.is_some() && Path::new(&directory).exists());
+    assert!(mentioned_in_a_process(&directory));
+    kill(Pid::from_raw(play.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    assert_eq!(lines.find(|line| line.contains("AGREED")), None);
+    let output = play.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+    assert!(!Path::new(&directory).exists());
+    assert!(!mentioned_in_a_process(&directory));
+}
+
+/// Whether any process has the text in its command line.
+fn mentioned_in_a_process(text: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let mut command_lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
+    command_lines.any(|line| String::from_utf8_lossy(&line).contains(text))
 }
 
 fn relay(configuration: &Path) -> ExitCode {
