@@ -6,6 +6,7 @@
 //! | [`flavour`] | which core it is, and what that core does to a line |
 //! | [`command`] | external commands that submit check results: encode and parse, without I/O |
 //! | [`command_file`] | the core's FIFO: open, reopen, write, never block |
+//! | [`main_config`] | `nagios.cfg` and its kin: paths, flags, flavour |
 //! | [`status`] | the status file, block by block |
 //!
 //! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.
@@ -16,6 +17,7 @@
 pub mod command;
 pub mod command_file;
 pub mod flavour;
+pub mod main_config;
 pub mod result;
 pub mod status;
 
