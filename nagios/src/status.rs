@@ -297,6 +297,20 @@ strange {
     }
 
     #[test]
+    fn an_output_full_of_keys_costs_little() {
+        let output = "last_check=".repeat(MAX_BLOCK_BYTES / 11 - 10);
+        let file = format!("info {{\n\tplugin_output={output}\n\tlast_check=7\n\t}}\n");
+        let mut reader = StatusReader::new(file.as_bytes());
+        let block = reader.next_block().unwrap().unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(block.get("last_check"), Some(&b"7"[..]));
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(1),
+            "as long as the text, not its square"
+        );
+    }
+
+    #[test]
     fn what_is_no_status_file_is_told_apart() {
         let error = |text: &str| read_all(text.as_bytes()).unwrap_err().to_string();
         assert!(error("define host {\n host_name x\n }\n").contains("line 2"));
