@@ -52,7 +52,7 @@ pub use status::{DestinationStatus, IntakeStatus, Status};
 use intake::Intake;
 use intake::socket::Socket;
 use intake::spill::Spill;
-use link::{Link, Record};
+use link::{Link, Record, System};
 use outbox::Outbox;
 use perfdata::copy::Copy;
 use perfdata::fifo::{Drain, Fifo};
@@ -154,7 +154,14 @@ impl Sender {
             let record = Arc::new(Record::default());
             destinations.push((destination.name.clone(), Arc::clone(&record)));
             info!(destination = destination.name, address = %destination.address, "delivering results");
-            let link = Link::new(destination.clone(), index, Arc::clone(&outbox), record, seed);
+            let link = Link::new(
+                destination.clone(),
+                System,
+                index,
+                Arc::clone(&outbox),
+                record,
+                seed,
+            );
             tasks.spawn(link.run(drain.clone()));
         }
         Ok(Sender {
