@@ -1,5 +1,10 @@
 //! The ways in: socket, spill directory and perfdata FIFO, with real files.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, its helpers too"
+)]
+
 mod common;
 
 use std::fs::OpenOptions;
@@ -52,6 +57,7 @@ async fn spilled_results_go_ahead_of_the_socket_s_and_none_goes_twice() {
         directory.path(),
         vec![destination("standby", &daemon.address.to_string())],
     );
+    std::fs::create_dir(&config.spill).unwrap();
     for n in 0..3 {
         ocsp::spill::write(&config.spill, &handover(&format!("spilled{n}"))).unwrap();
     }
@@ -157,9 +163,9 @@ async fn torn_lines_of_a_real_fifo_are_counted_and_whole_ones_arrive() {
     let torn = line("torn", "never seen");
     for (n, end) in (0..torn.len()).step_by(7).enumerate() {
         let newline = if n % 2 == 0 { "\n" } else { "" };
-        write!(
+        writeln!(
             core,
-            "{}{newline}{}\n",
+            "{}{newline}{}",
             &torn[..end],
             line(&format!("whole{n}"), "\"$x\" `y`")
         )

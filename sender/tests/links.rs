@@ -1,5 +1,10 @@
 //! Links against daemons that read, reset, close and vanish, over real TCP.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, its helpers too"
+)]
+
 mod common;
 
 use std::net::TcpListener;

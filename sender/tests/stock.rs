@@ -1,5 +1,10 @@
 //! Against the real programs: `nsca --single` of NSCA 2.10 and `nagios4`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on panics, its helpers too"
+)]
+
 mod common;
 
 use std::fs::{self, File, OpenOptions};

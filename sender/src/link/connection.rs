@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use config::Address;
 use nagios::CheckResult;
-use nsca::classic::ClientSession;
+use nsca::classic::{ClientSession, SessionError};
 use nsca::packet::Truncated;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -127,7 +127,7 @@ impl Connection {
         while !self.session.is_ready() {
             match self.stream.read(&mut buffer[..missing]).await {
                 Ok(bytes) if bytes > 0 => {
-                    missing -= self.session.handle_bytes(&buffer[..bytes], Instant::now())?
+                    missing -= self.session.handle_bytes(&buffer[..bytes], Instant::now())?;
                 }
                 // A reset at this place means what a close means: nothing was refused yet.
                 _ => return Ok(self.session.handle_eof()?),
@@ -145,12 +145,7 @@ impl Connection {
         let mut buffer = [0; 64];
         match self.stream.read(&mut buffer).await {
             Ok(0) => Ok(()),
-            Ok(bytes) => Err(self
-                .session
-                .handle_bytes(&buffer[..bytes], Instant::now())
-                .map_or_else(LinkError::Session, |_| {
-                    LinkError::Refused(io::ErrorKind::InvalidData.into())
-                })),
+            Ok(bytes) => Err(SessionError::Unexpected { bytes }.into()),
             Err(error) => Err(LinkError::Refused(error)),
         }
     }

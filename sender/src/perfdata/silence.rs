@@ -99,7 +99,7 @@ pub(crate) async fn watch(
                  prints them), process_perf_data of hosts and services, and restart the core: it opens the FIFO only then"
             ),
             Some(Change::Speaks) => {
-                info!(fifo = %fifo.display(), "the core writes into the perfdata FIFO again")
+                info!(fifo = %fifo.display(), "the core writes into the perfdata FIFO again");
             }
             None => {}
         }

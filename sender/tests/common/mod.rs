@@ -1,7 +1,6 @@
 //! A stage for the sender: a directory, a configuration, results, and daemons that take them.
 
-// Each test program uses its own part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses its own part of this")]
 
 pub(crate) mod daemon;
 
@@ -17,7 +16,6 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A sender whose files are in `directory`.
 pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) -> config::Sender {
-    std::fs::create_dir_all(directory.join("spill")).unwrap();
     config::Sender {
         socket: directory.join("ocsp.sock"),
         socket_mode: 0o660,
