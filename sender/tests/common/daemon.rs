@@ -1,5 +1,6 @@
 //! An NSCA daemon that does what a script says, one connection after the other, as `nsca --daemon` does.
 
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,7 @@ impl Daemon {
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
-        let mut script = script.to_vec().into_iter();
+        let mut script: VecDeque<Act> = script.iter().copied().collect();
         let thread = std::thread::spawn({
             let (taken, stop) = (Arc::clone(&taken), Arc::clone(&stop));
             move || {
@@ -45,7 +46,7 @@ impl Daemon {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
-                    let act = script.next().unwrap_or(Act::Take);
+                    let act = script.pop_front().unwrap_or(Act::Take);
                     if let Some(results) = serve(stream.unwrap(), &secret, act) {
                         taken.lock().unwrap().push(results);
                     }
