@@ -6,11 +6,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use nsca::Secret;
 use nsca::classic::ServerSession;
 use socket2::SockRef;
+
+/// Of a slow line: longer than a link lingers.
+const LATENCY: Duration = Duration::from_millis(150);
 
 /// What happens to one connection.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,8 @@ pub(crate) enum Act {
     ResetAfter(usize),
     /// The connection is closed before the init packet.
     Slam,
+    /// What the client sends takes [`LATENCY`] to arrive, the rest is as in `Take`.
+    Late,
 }
 
 /// The daemon; it ends when it is dropped.
@@ -92,6 +97,9 @@ fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>
     let now = u32::try_from(now).unwrap();
     let mut session = ServerSession::new(secret.clone(), [7; 128], now, None);
     stream.write_all(&session.init_packet()).ok()?;
+    if matches!(act, Act::Late) {
+        std::thread::sleep(LATENCY);
+    }
     let (mut results, mut buffer) = (Vec::new(), [0; 8192]);
     loop {
         let bytes = stream.read(&mut buffer).ok()?;
@@ -107,9 +115,7 @@ fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>
                     [report.host, report.service, report.output].map(String::from_utf8_lossy);
                 results.push(format!("{host};{service};{};{output}", report.code));
                 if matches!(act, Act::ResetAfter(limit) if results.len() == limit) {
-                    SockRef::from(&stream)
-                        .set_linger(Some(std::time::Duration::ZERO))
-                        .unwrap();
+                    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
                     return None;
                 }
             }
