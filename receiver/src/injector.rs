@@ -7,6 +7,7 @@
 mod sink;
 
 use std::io::{self, Write as _};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,7 +55,11 @@ impl Injector {
             trouble: None,
         };
         std::thread::Builder::new().name("injector".into()).spawn(move || {
-            worker.run();
+            if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                // A receiver that takes results and never injects them would look alive.
+                tracing::error!("the injector failed: the daemon ends, so that it is started anew; please report this");
+                std::process::exit(1);
+            }
             // Nobody waits any more when the receiver itself is gone.
             let _ = at_end.send(());
         })?;
@@ -66,7 +71,7 @@ impl Injector {
         let Injector { abandon, mut ended } = self;
         if tokio::time::timeout_at(deadline.into(), &mut ended).await.is_err() {
             abandon.cancel();
-            // An error means that the thread panicked; its message is in the log.
+            // It cannot fail: the thread tells its end, or ends the program.
             let _ = ended.await;
         }
     }
@@ -151,7 +156,7 @@ impl Worker {
             return self.sink.wait(RETRY_PAUSE);
         }
         // Whether the time is over is asked by the caller.
-        let _ = self.runtime.block_on(tokio::time::timeout(RETRY_PAUSE, self.abandon.cancelled()));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(RETRY_PAUSE, self.abandon.cancelled()).await });
     }
 
     /// Says that the core does not take results, if it is time to say so.
