@@ -14,6 +14,8 @@
 
 mod cipher;
 mod method;
+#[cfg(test)]
+mod recordings;
 
 pub mod classic;
 pub mod packet;

@@ -155,8 +155,8 @@ impl Truncated {
 }
 
 impl<'a> Report<'a> {
-    /// Appends the packet to `out`, with `filler` where there is no text. Texts that are too long are cut, at
-    /// their first NUL in any case.
+    /// Appends the packet to `out`, with `filler` where there is no text. Texts end at their first NUL, and
+    /// where their fields end.
     pub fn encode(&self, size: PacketSize, filler: &mut Filler, out: &mut Vec<u8>) -> Truncated {
         let start = out.len();
         out.resize(start + size.bytes(), 0);

@@ -13,7 +13,13 @@
 //! takes; its first register is the beginning of the session's initialization vector.
 
 mod feedback;
+mod gost;
+mod loki97;
+mod own;
 mod reorder;
+mod rijndael;
+mod safer_plus;
+mod twofish;
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +29,7 @@ use cipher::{BlockCipherEncrypt, KeyInit};
 use crate::Method;
 use crate::packet::{IV_BYTES, PACKET_BYTES};
 use feedback::{Feedback, Register};
-use reorder::{Reordered, SwapBytesInWords};
+use reorder::{Reordered, ReverseWords, SwapBytesInWords};
 
 /// An encryption method together with its password: everything that both sides must agree on.
 ///
@@ -47,25 +53,28 @@ impl Secret {
     /// An empty password is valid: it is a key of zeros for the block ciphers, and leaves [`Method::Xor`] with
     /// the public initialization vector only.
     pub fn new(method: Method, password: &[u8]) -> Self {
-        let key = match method {
-            Method::None => Key::None,
-            Method::Xor => Key::Xor(password.iter().copied().cycle().take(PACKET_BYTES).collect()),
-            Method::Des => block::<des::Des>(password, 8),
-            Method::TripleDes => block::<des::TdesEde3>(password, 24),
-            Method::Cast128 => block::<cast5::Cast5>(password, 16),
-            Method::Cast256 => block::<Reordered<cast6::Cast6, SwapBytesInWords>>(password, 32),
-            Method::Xtea => block::<Reordered<xtea::Xtea, SwapBytesInWords>>(password, 16),
-            Method::Blowfish => block::<blowfish::Blowfish>(password, 56),
-            Method::Rc2 => block::<rc2::Rc2>(password, 128),
-            Method::Rijndael128 => block::<aes::Aes256>(password, 32),
-            Method::Serpent => block::<serpent::Serpent>(password, 32),
-            Method::Twofish
-            | Method::Loki97
-            | Method::Rijndael192
-            | Method::Rijndael256
-            | Method::Gost
-            | Method::SaferPlus => unimplemented!("{method}"),
-        };
+        let key =
+            match method {
+                Method::None => Key::None,
+                Method::Xor => Key::Xor(password.iter().copied().cycle().take(PACKET_BYTES).collect()),
+                Method::Des => block::<des::Des>(password, 8),
+                Method::TripleDes => block::<des::TdesEde3>(password, 24),
+                Method::Cast128 => block::<cast5::Cast5>(password, 16),
+                Method::Cast256 => block::<Reordered<cast6::Cast6, SwapBytesInWords>>(password, 32),
+                Method::Xtea => block::<Reordered<xtea::Xtea, SwapBytesInWords>>(password, 16),
+                Method::Blowfish => block::<blowfish::Blowfish>(password, 56),
+                Method::Twofish => block::<twofish::Twofish>(password, 32),
+                Method::Loki97 => block::<Reordered<loki97::Loki97, SwapBytesInWords>>(password, 32),
+                Method::Rc2 => block::<rc2::Rc2>(password, 128),
+                Method::Rijndael128 => block::<aes::Aes256>(password, 32),
+                Method::Rijndael192 => block::<rijndael::Rijndael192>(password, 32),
+                Method::Rijndael256 => block::<rijndael::Rijndael256>(password, 32),
+                Method::Serpent => block::<serpent::Serpent>(password, 32),
+                Method::Gost => block::<
+                    Reordered<magma::Gost89<gost::Libmcrypt>, SwapBytesInWords, ReverseWords>,
+                >(password, 32),
+                Method::SaferPlus => block::<Reordered<safer_plus::SaferPlus, ReverseWords>>(password, 32),
+            };
         Secret {
             method,
             key: Arc::new(key),

@@ -39,15 +39,6 @@ impl Order for ReverseWords {
     }
 }
 
-/// Turns all bytes round.
-pub(super) struct ReverseBytes;
-
-impl Order for ReverseBytes {
-    fn apply(bytes: &mut [u8]) {
-        bytes.reverse();
-    }
-}
-
 /// The cipher `C` with its key in the order `K` and its blocks in the order `B`.
 pub(super) struct Reordered<C, K, B = K> {
     cipher: C,

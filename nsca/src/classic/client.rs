@@ -11,7 +11,7 @@ use crate::packet::{Filler, INIT_BYTES, Init, PacketSize, Report, Truncated};
 #[derive(Debug)]
 pub struct ClientSession {
     secret: Secret,
-    size: PacketSize,
+    pub(super) size: PacketSize,
     filler: Filler,
     state: State,
 }

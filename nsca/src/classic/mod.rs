@@ -14,6 +14,8 @@
 mod client;
 mod error;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::ClientSession;
 pub use error::SessionError;

@@ -5,10 +5,11 @@
 //! was the packet. If not, decryption goes on from there to 4304 bytes. (That a longer packet's beginning fits
 //! by chance happens once in 2³² packets.)
 //!
-//! **Invariants:** the receive buffer never exceeds [`MAX_BUFFERED_BYTES`], is allocated when the first byte
+//! **Invariants:** the receive buffer never exceeds `MAX_BUFFERED_BYTES`, is allocated when the first byte
 //! arrives, and packets are decrypted in it: nothing is allocated per packet. After an error nothing is decoded
 //! any more.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::SessionError;
@@ -17,10 +18,9 @@ use crate::cipher::Keystream;
 use crate::packet::{self, INIT_BYTES, IV_BYTES, Init, LEGACY_PACKET_BYTES, Malformed, PACKET_BYTES, Report};
 
 /// Length of the receive buffer.
-pub(crate) const MAX_BUFFERED_BYTES: usize = 4 * PACKET_BYTES;
+const MAX_BUFFERED_BYTES: usize = 4 * PACKET_BYTES;
 
 /// The daemon's half of a session: gives the init packet, takes encrypted data packets.
-#[derive(Debug)]
 pub struct ServerSession {
     init: Init,
     max_packet_age: Option<Duration>,
@@ -89,7 +89,7 @@ impl ServerSession {
             Ok(None) => Ok(None),
             Err(error) => {
                 self.failed = Some(error);
-                self.buffer = Vec::new();
+                (self.buffer, self.start) = (Vec::new(), 0);
                 Err(error)
             }
         }
@@ -162,5 +162,15 @@ impl ServerSession {
         } else {
             Err(SessionError::FromTheFuture { ahead: difference })
         }
+    }
+}
+
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession")
+            .field("keystream", &self.keystream)
+            .field("buffered", &(self.buffer.len() - self.start))
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
     }
 }

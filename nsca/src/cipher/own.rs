@@ -1,0 +1,46 @@
+//! What the ciphers written here have in common: a key of 32 bytes, and the traits of the `cipher` crate, so
+//! that they are used like any cipher from crates.io.
+
+/// Implements the traits for `$name`, which has `with_key(&[u8; 32]) -> Self` and
+/// `encrypt(&self, &mut [u8; N])`, where `$block_size` is `N` as a type.
+macro_rules! block_cipher {
+    ($name:ty, $block_size:ty) => {
+        impl cipher::KeySizeUser for $name {
+            type KeySize = cipher::consts::U32;
+        }
+
+        impl cipher::KeyInit for $name {
+            fn new(key: &cipher::Key<Self>) -> Self {
+                Self::with_key(&key.0)
+            }
+        }
+
+        impl cipher::BlockSizeUser for $name {
+            type BlockSize = $block_size;
+        }
+
+        impl cipher::ParBlocksSizeUser for $name {
+            type ParBlocksSize = cipher::consts::U1;
+        }
+
+        impl cipher::BlockCipherEncBackend for $name {
+            #[inline]
+            fn encrypt_block(&self, mut block: cipher::InOut<'_, '_, cipher::Block<Self>>) {
+                let mut bytes = block.clone_in().0;
+                self.encrypt(&mut bytes);
+                block.get_out().0 = bytes;
+            }
+        }
+
+        impl cipher::BlockCipherEncrypt for $name {
+            fn encrypt_with_backend(
+                &self,
+                f: impl cipher::BlockCipherEncClosure<BlockSize = Self::BlockSize>,
+            ) {
+                f.call(self);
+            }
+        }
+    };
+}
+
+pub(super) use block_cipher;
