@@ -1,8 +1,9 @@
 //! `[core]`: the monitoring core on this machine, mostly as its own main configuration file describes it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use nagios::{Flavour, MainConfig};
+use nagios::Flavour;
+use nagios::main_config::MainConfig;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -42,10 +43,9 @@ pub(crate) fn check(file: Spanned<File>, source: &Source<'_>) -> Result<Core, Co
         return Err(source.at(section, "name the core: add main_config = \"/etc/nagios4/nagios.cfg\""));
     }
     let main = file.main_config.map(|path| read_main_config(path, source)).transpose()?;
-    let from_main = |get: fn(&MainConfig) -> Option<&Path>| main.as_ref().and_then(get).map(Path::to_owned);
-    let path = |set: Option<Spanned<PathBuf>>, get| match set {
+    let path = |set: Option<Spanned<PathBuf>>, of_main: fn(&MainConfig) -> Option<PathBuf>| match set {
         Some(path) => absolute(path, source).map(Some),
-        None => Ok(from_main(get)),
+        None => Ok(main.as_ref().and_then(of_main)),
     };
     Ok(Core {
         flavour: match (file.flavour, &main) {

@@ -43,11 +43,6 @@ impl ConfigError {
         ConfigError { file: file.to_owned(), position: None, message: message.into() }
     }
 
-    pub(crate) fn at_line(file: &Path, line: usize, message: impl Into<String>) -> Self {
-        let position = Some(Position { line, column: 1 });
-        ConfigError { file: file.to_owned(), position, message: message.into() }
-    }
-
     pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
         ConfigError::at_file(file, format!("cannot be read: {error}"))
     }

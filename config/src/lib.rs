@@ -7,6 +7,7 @@
 //! **Invariant:** an error names file, line and column of the value at fault, says what is wrong with it and what to
 //! write instead. No message holds a password.
 
+mod advice;
 mod core;
 mod error;
 mod node;

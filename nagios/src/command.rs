@@ -18,7 +18,8 @@ use crate::flavour::Flavour;
 use crate::result::{
     CheckResult, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp,
 };
-pub(crate) use escape::encode_output;
+use escape::encode_output;
+pub(crate) use escape::encode_spooled_output;
 
 /// Writes of at most this many bytes are atomic in a FIFO: nothing of another writer comes in between (Linux).
 pub const PIPE_BUF: usize = 4096;

@@ -6,16 +6,22 @@
 //! | [`flavour`] | which core it is, and what that core does to a line |
 //! | [`command`] | external commands that submit check results: encode and parse, without I/O |
 //! | [`command_file`] | the core's FIFO: open, reopen, write, never block |
+//! | [`check_result_dir`] | the core's spool of check-result files, the other way in |
+//! | [`main_config`] | `nagios.cfg` and its kin: paths, flags, flavour |
+//! | [`status`] | the status file, block by block |
 //!
 //! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.
 //!
 //! **Invariant:** no text can end a line. [`PluginOutput`] holds no NUL, CR or LF, and names hold no control byte
 //! and no `;`, so nothing that a plugin or a peer says can become a second external command.
 
+pub mod check_result_dir;
 pub mod command;
 pub mod command_file;
 pub mod flavour;
+pub mod main_config;
 pub mod result;
+pub mod status;
 
 pub use flavour::Flavour;
 pub use result::{

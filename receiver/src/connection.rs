@@ -19,8 +19,8 @@ use crate::listener::Entrance;
 use crate::queue::NoRoom;
 use crate::spoofing::Spoofing;
 
-/// How much is read at once: fifteen packets.
-const READ_BYTES: usize = 64 << 10;
+/// How much is read at once: as much as a session buffers, four packets.
+const READ_BYTES: usize = 16 << 10;
 
 /// How long a connection may go on after the daemon was told to stop: the rest of what the peer is sending now.
 const LINGER_WHEN_STOPPING: Duration = Duration::from_secs(1);
@@ -129,31 +129,37 @@ impl Connection {
 
     /// Takes the results of all packets that are complete, in one batch. Those before a packet that is refused count.
     async fn take(&mut self, session: &mut ServerSession, bytes: &[u8]) -> Result<usize, Ended> {
-        session.handle_bytes(bytes);
-        let now = Timestamp::from(SystemTime::now());
-        let (mut results, mut packets, mut dropped) = (Vec::new(), 0, Vec::new());
-        let refused = loop {
-            match session.poll_report(unix_seconds()) {
-                Ok(Some(report)) => {
-                    packets += 1;
-                    match check_result(&report, now) {
-                        Ok(result) => results.push(result),
-                        Err(invalid) => dropped.push(invalid),
-                    }
-                }
-                Ok(None) => break None,
-                Err(error) => break Some(error),
-            }
-        };
-        for invalid in dropped {
-            self.drop_result(&invalid);
-        }
+        let (mut results, mut packets) = (Vec::new(), 0);
+        let refused = self.decode(session, bytes, &mut results, &mut packets).err();
         self.drop_spoofed(&mut results).await;
         if !results.is_empty() {
-            self.entrance.shared.counters.accepted.add(results.len());
+            let count = results.len();
             self.entrance.shared.queue.push(results).await?;
+            self.entrance.shared.counters.accepted.add(count);
         }
         refused.map_or(Ok(packets), |error| Err(error.into()))
+    }
+
+    /// Decodes what has come, up to a packet that is refused.
+    fn decode(
+        &self,
+        session: &mut ServerSession,
+        mut bytes: &[u8],
+        results: &mut Vec<CheckResult>,
+        packets: &mut usize,
+    ) -> Result<(), SessionError> {
+        let now = Timestamp::from(SystemTime::now());
+        while !bytes.is_empty() {
+            bytes = &bytes[session.handle_bytes(bytes)..];
+            while let Some(report) = session.poll_report(unix_seconds())? {
+                *packets += 1;
+                match check_result(&report, now) {
+                    Ok(result) => results.push(result),
+                    Err(invalid) => self.drop_result(&invalid),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// In strict mode, drops what is sent in another host's name.

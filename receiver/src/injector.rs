@@ -178,9 +178,7 @@ impl Worker {
     fn save_rest(&mut self) {
         let mut lines = self.sink.unload();
         while let Ok(batch) = self.waiting.try_recv() {
-            for result in &batch.results {
-                nagios::command::process_check_result(self.flavour, result, &mut lines);
-            }
+            sink::dump(self.flavour, batch.results.iter(), &mut lines);
         }
         let results = lines.iter().filter(|byte| **byte == b'\n').count();
         if results == 0 {

@@ -92,7 +92,7 @@ impl Receiver {
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let addresses = bound.iter().map(Bound::address).collect();
         for bound in bound {
-            let (entrance, socket) = bound.open(shared.clone());
+            let (socket, entrance) = bound.open(shared.clone());
             let accepting = listener::accept(socket, entrance, tasks.clone(), stopping.clone());
             tasks.spawn(accepting);
         }

@@ -10,7 +10,7 @@ use crate::result::PluginOutput;
 const BACKSLASH_BEFORE_N: u8 = b'/';
 
 /// Appends `output` as `flavour` reads it from its command file. True if something had to be altered.
-pub(crate) fn encode_output(flavour: Flavour, output: &PluginOutput, out: &mut Vec<u8>) -> bool {
+pub(super) fn encode_output(flavour: Flavour, output: &PluginOutput, out: &mut Vec<u8>) -> bool {
     let escaped = output.escaped();
     if memchr(b'\\', escaped).is_none() {
         out.extend_from_slice(escaped);
@@ -27,8 +27,19 @@ pub(crate) fn encode_output(flavour: Flavour, output: &PluginOutput, out: &mut V
     }
 }
 
+/// Appends `output` as `flavour` reads it from a check-result file: as from its command file, except that Naemon knows
+/// newlines there.
+pub(crate) fn encode_spooled_output(flavour: Flavour, output: &PluginOutput, out: &mut Vec<u8>) -> bool {
+    match flavour {
+        Flavour::Naemon => spare_backslashes(output.escaped(), b"\\", out),
+        Flavour::Nagios3 | Flavour::Nagios4 | Flavour::Icinga1 | Flavour::Icinga2 => {
+            encode_output(flavour, output, out)
+        }
+    }
+}
+
 /// For cores that take every `\n` for a newline: passes escapes on, with `backslash` for an escaped one, except before an `n`.
-pub(crate) fn spare_backslashes(escaped: &[u8], backslash: &[u8], out: &mut Vec<u8>) -> bool {
+fn spare_backslashes(escaped: &[u8], backslash: &[u8], out: &mut Vec<u8>) -> bool {
     let mut altered = false;
     let mut rest = escaped;
     while let Some(at) = memchr(b'\\', rest) {
@@ -160,6 +171,14 @@ mod tests {
             (r"OK\none\ntwo|a=1 b=2 c=3".to_owned(), true)
         );
         assert_eq!(encode(Flavour::Naemon, r"OK\none"), (r"OK\none".to_owned(), true));
+    }
+
+    #[test]
+    fn naemon_gets_newlines_through_its_spool() {
+        let mut out = Vec::new();
+        let output = PluginOutput::from_text(b"C:\\temp|a=1\ntwo C:\\new");
+        assert!(encode_spooled_output(Flavour::Naemon, &output, &mut out));
+        assert_eq!(out, b"C:\\temp|a=1\\ntwo C:/new");
     }
 
     #[test]

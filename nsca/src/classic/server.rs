@@ -95,6 +95,11 @@ impl ServerSession {
         }
     }
 
+    /// How many bytes wait for the rest of their packet, once [`poll_report`](Self::poll_report) returned `None`.
+    pub fn buffered(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
     /// Says that the client has sent everything. Call [`poll_report`](Self::poll_report) until it returns
     /// `None` before.
     ///

@@ -37,13 +37,14 @@ impl Sink {
                 Sink::CommandFile { file: CommandFile::new(path.clone()), flavour, lines: Vec::new(), taken: 0 }
             }
             Route::CheckResults(path) => {
-                let directory = CheckResultDir::new(path.clone());
+                let directory = CheckResultDir::new(path.clone(), flavour);
                 Sink::CheckResults { directory, flavour, results: VecDeque::new() }
             }
         }
     }
 
-    /// Takes results to push; everything loaded before must have been pushed. Counts those whose output was cut.
+    /// Takes results to push; everything loaded before must have been pushed. Counts those whose output was cut to the
+    /// core's line limit.
     pub(super) fn load<'a>(&mut self, loaded: impl Iterator<Item = &'a CheckResult>) -> usize {
         match self {
             Sink::CommandFile { flavour, lines, taken, .. } => {
@@ -70,9 +71,8 @@ impl Sink {
             Sink::CheckResults { directory, results, .. } => {
                 let mut taken = 0;
                 while !results.is_empty() {
-                    let next = &results.make_contiguous()[..results_in_one_file(results.len())];
-                    let count = next.len();
-                    if let Err(error) = directory.submit(next) {
+                    let count = results.len().min(RESULTS_PER_FILE);
+                    if let Err(error) = directory.submit(&results.make_contiguous()[..count]) {
                         return (taken, Some(Blocked::CheckResults(error)));
                     }
                     results.drain(..count);
@@ -102,17 +102,20 @@ impl Sink {
             }
             Sink::CheckResults { flavour, results, .. } => {
                 let mut lines = Vec::new();
-                for result in results.drain(..) {
-                    process_check_result(*flavour, &result, &mut lines);
-                }
+                dump(*flavour, results.iter(), &mut lines);
+                results.clear();
                 lines
             }
         }
     }
 }
 
-fn results_in_one_file(waiting: usize) -> usize {
-    waiting.min(RESULTS_PER_FILE)
+/// Appends `results` to `lines` as external commands, as the core would have got them.
+pub(super) fn dump<'a>(flavour: Flavour, results: impl Iterator<Item = &'a CheckResult>, lines: &mut Vec<u8>) {
+    for result in results {
+        // Whether it was cut matters only to a core that takes it.
+        let _ = process_check_result(flavour, result, lines);
+    }
 }
 
 /// Writes `lines` from `taken` on.

@@ -1,0 +1,344 @@
+//! A streaming reader of the status file, in which a core writes down all that it knows.
+//!
+//! ```text
+//! # comment
+//! servicestatus {
+//!     host_name=web1
+//!     service_description=Disk C:
+//!     plugin_output=…           as the plugin printed it, `;` turned to `:`
+//!     long_plugin_output=…      newlines as \n; Nagios and Icinga 1 also write a backslash as \\
+//!     performance_data=…        as the plugin printed it
+//!     }
+//! ```
+//!
+//! The core writes it under another name and renames it, so an open file is one consistent picture, up to
+//! `status_update_interval` seconds old. It is large (1.3 kB for each object), hence [`StatusReader::next_block`] lends each
+//! block instead of being an `Iterator`: one buffer serves the whole file, and nothing is allocated for a line.
+//!
+//! **Invariant:** memory is bounded by one block of at most [`MAX_BLOCK_BYTES`], whatever the input.
+
+mod block;
+mod view;
+
+use std::io::{self, BufRead, Read as _};
+
+pub use block::{Block, BlockKind};
+pub use view::{InfoStatus, ObjectStatus, ProgramStatus};
+
+/// The largest block, and so the longest line, that is read, in bytes: a core's own limits allow about 200 kB.
+pub const MAX_BLOCK_BYTES: usize = 1 << 20;
+
+/// Reads the blocks of a status file one after the other.
+#[derive(Debug)]
+pub struct StatusReader<R> {
+    input: R,
+    block: Block,
+    /// The number of the line read last, from 1.
+    line: u64,
+    ended: bool,
+}
+
+/// Why a status file cannot be read on. There is nothing more to read after it.
+#[derive(Debug, thiserror::Error)]
+pub enum StatusError {
+    /// The file cannot be read.
+    #[error("cannot read the status file after line {line}: {source}")]
+    Io {
+        /// The last line that could be read.
+        line: u64,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A line begins no block, or is no `key=value` within one.
+    #[error(
+        "line {line} of the status file is neither `name {{` nor `key=value`: is this the core's status_file?"
+    )]
+    NotAStatusFile {
+        /// Its number.
+        line: u64,
+    },
+    /// A block is too large to be one.
+    #[error(
+        "the block at line {line} of the status file is longer than {MAX_BLOCK_BYTES} bytes: is this the core's status_file?"
+    )]
+    BlockTooLong {
+        /// The line at which the limit was passed.
+        line: u64,
+    },
+    /// The file ends within a block.
+    #[error("the status file ends within a block, at line {line}: is its disk full?")]
+    Truncated {
+        /// The last line.
+        line: u64,
+    },
+}
+
+impl<R: BufRead> StatusReader<R> {
+    /// A reader of `input`. Buffers of 64 KiB and more are worth their while.
+    pub fn new(input: R) -> Self {
+        Self {
+            input,
+            block: Block::default(),
+            line: 0,
+            ended: false,
+        }
+    }
+
+    /// The next block, until the next call; none at the end of the file and after an error.
+    ///
+    /// # Errors
+    /// See [`StatusError`].
+    pub fn next_block(&mut self) -> Result<Option<&Block>, StatusError> {
+        if self.ended {
+            return Ok(None);
+        }
+        match self.read_block() {
+            Ok(true) => Ok(Some(&self.block)),
+            Ok(false) => {
+                self.ended = true;
+                Ok(None)
+            }
+            Err(error) => {
+                self.ended = true;
+                Err(error)
+            }
+        }
+    }
+
+    fn read_block(&mut self) -> Result<bool, StatusError> {
+        if !self.read_head()? {
+            return Ok(false);
+        }
+        loop {
+            let Some(start) = self.read_line()? else {
+                return Err(StatusError::Truncated { line: self.line });
+            };
+            let line = self.block.line_from(start);
+            if line == b"}" {
+                self.block.text.truncate(start);
+                return Ok(true);
+            }
+            if line.is_empty() || line.starts_with(b"#") {
+                self.block.text.truncate(start);
+            } else if memchr::memchr(b'=', line).is_none() {
+                return Err(StatusError::NotAStatusFile { line: self.line });
+            }
+        }
+    }
+
+    /// Reads up to and including the next `name {`.
+    fn read_head(&mut self) -> Result<bool, StatusError> {
+        loop {
+            self.block.text.clear();
+            let Some(start) = self.read_line()? else {
+                return Ok(false);
+            };
+            let line = self.block.line_from(start);
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            let name = line
+                .strip_suffix(b"{")
+                .ok_or(StatusError::NotAStatusFile { line: self.line })?;
+            let name_bytes = name.trim_ascii().len();
+            self.block.begin(name_bytes);
+            return Ok(true);
+        }
+    }
+
+    /// Appends one line to the block's text and says where it begins; none at the end of the input.
+    fn read_line(&mut self) -> Result<Option<usize>, StatusError> {
+        let start = self.block.text.len();
+        let room = (MAX_BLOCK_BYTES + 1 - start) as u64;
+        let taken = self
+            .input
+            .by_ref()
+            .take(room)
+            .read_until(b'\n', &mut self.block.text)
+            .map_err(|source| StatusError::Io {
+                line: self.line,
+                source,
+            })?;
+        self.line += 1;
+        if self.block.text.len() > MAX_BLOCK_BYTES {
+            return Err(StatusError::BlockTooLong { line: self.line });
+        }
+        Ok((taken > 0).then_some(start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flavour::Flavour;
+    use crate::result::{CheckType, StateType, Timestamp};
+    use proptest::prelude::*;
+    use std::io::BufReader;
+
+    const FILE: &str = "\
+# comment
+
+info {
+\tcreated=1700000009
+\tversion=4.4.6
+\t}
+
+programstatus {
+\tnagios_pid=42
+\tenable_notifications=0
+\tactive_service_checks_enabled=1
+\tactive_host_checks_enabled=x
+\tprogram_start=1700000000
+\t}
+
+hoststatus {
+\thost_name=web1
+\thas_been_checked=0
+\tlast_check=0
+\t}
+
+  servicestatus  {
+\thost_name=web1
+\tservice_description=Disk C:
+\tcheck_type=1
+\tcurrent_state=2
+\tplugin_output=C:\\new current_attempt=7 =
+\tlong_plugin_output=second \\\\ x\\nthird
+\tperformance_data=a=1
+\thas_been_checked=1
+\tlast_check=1700000003
+\tcurrent_attempt=3
+\tstate_type=1
+\t}
+strange {
+\t}
+";
+
+    /// Every block as its name and fields.
+    fn read_all(input: impl BufRead) -> Result<Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>, StatusError> {
+        let mut reader = StatusReader::new(input);
+        let mut all = Vec::new();
+        while let Some(block) = reader.next_block()? {
+            let fields = block
+                .fields()
+                .map(|(key, value)| (key.to_vec(), value.to_vec()))
+                .collect();
+            all.push((block.name().to_vec(), fields));
+        }
+        Ok(all)
+    }
+
+    /// Hands the block called `name` to `look`.
+    fn with_block(name: &str, look: impl FnOnce(&Block)) {
+        let mut reader = StatusReader::new(FILE.as_bytes());
+        while let Some(block) = reader.next_block().unwrap() {
+            if block.name() == name.as_bytes() {
+                return look(block);
+            }
+        }
+        panic!("no block {name}");
+    }
+
+    #[test]
+    fn the_core_and_the_file_are_understood() {
+        with_block("info", |block| {
+            let info = block.info_status().unwrap();
+            assert_eq!(info.created(), Some(Timestamp::from_seconds(1_700_000_009)));
+            assert_eq!(info.version(), Some(&b"4.4.6"[..]));
+        });
+        with_block("programstatus", |block| {
+            let program = block.program_status().unwrap();
+            assert_eq!(
+                program.program_start(),
+                Some(Timestamp::from_seconds(1_700_000_000))
+            );
+            assert_eq!(program.pid(), Some(42));
+            assert_eq!(program.enable_notifications(), Some(false));
+            assert_eq!(program.active_service_checks_enabled(), Some(true));
+            assert_eq!(program.active_host_checks_enabled(), None, "no number");
+            assert!(block.object_status().is_none());
+        });
+    }
+
+    #[test]
+    fn objects_are_understood() {
+        with_block("hoststatus", |block| {
+            let host = block.object_status().unwrap();
+            assert_eq!(host.object().unwrap().to_string(), "web1");
+            assert!(!host.has_been_checked());
+            assert_eq!((host.last_check(), host.state()), (None, None));
+        });
+        with_block("servicestatus", |block| {
+            let service = block.object_status().unwrap();
+            assert_eq!(service.object().unwrap().to_string(), "web1;Disk C:");
+            assert!(service.has_been_checked());
+            assert_eq!(service.state().unwrap().get(), 2);
+            assert_eq!(service.state_type(), Some(StateType::Hard));
+            assert_eq!(service.check_type(), Some(CheckType::Passive));
+            assert_eq!(service.current_attempt(), Some(3), "not the one in the output");
+            assert_eq!(service.last_check(), Some(Timestamp::from_seconds(1_700_000_003)));
+            let text = service.output(Flavour::Nagios4).to_text();
+            assert_eq!(text, b"C:\\new current_attempt=7 =|a=1\nsecond \\ x\nthird");
+            assert_eq!(service.long_text(Flavour::Naemon), b"second \\\\ x\nthird");
+        });
+    }
+
+    #[test]
+    fn unknown_blocks_and_keys_are_no_error() {
+        with_block("strange", |block| {
+            assert_eq!(block.kind(), BlockKind::Other);
+            assert_eq!(
+                (block.get("x"), block.get(""), block.fields().count()),
+                (None, None, 0)
+            );
+        });
+    }
+
+    #[test]
+    fn what_is_no_status_file_is_told_apart() {
+        let error = |text: &str| read_all(text.as_bytes()).unwrap_err().to_string();
+        assert!(error("define host {\n host_name x\n }\n").contains("line 2"));
+        assert!(error("x=1\n").contains("line 1"));
+        assert!(error("info {\n\ta=1\n").contains("ends within a block, at line 3"));
+    }
+
+    #[test]
+    fn a_block_without_end_costs_bounded_memory() {
+        let endless = [&b"info {\n"[..], &vec![b'x'; 3 * MAX_BLOCK_BYTES]].concat();
+        let mut reader = StatusReader::new(endless.as_slice());
+        assert!(matches!(
+            reader.next_block(),
+            Err(StatusError::BlockTooLong { line: 2 })
+        ));
+        assert!(reader.block.text.capacity() <= 2 * MAX_BLOCK_BYTES + 8192);
+        assert!(matches!(reader.next_block(), Ok(None)), "an error is the end");
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_make_no_difference(capacity in 1..200_usize) {
+            let whole = read_all(FILE.as_bytes()).unwrap();
+            prop_assert_eq!(whole.len(), 5);
+            prop_assert_eq!(read_all(BufReader::with_capacity(capacity, FILE.as_bytes())).unwrap(), whole);
+        }
+
+        #[test]
+        fn every_field_is_found_by_its_key(fields in proptest::collection::btree_map("[a-c]{1,3}", "[a-c= ]{0,8}", 0..8)) {
+            let lines: String = fields.iter().map(|(key, value)| format!("\t{key}={value}\n")).collect();
+            let file = format!("info {{\n{lines}\t}}\n");
+            let mut reader = StatusReader::new(file.as_bytes());
+            let block = reader.next_block().unwrap().unwrap();
+            for (key, value) in &fields {
+                prop_assert_eq!(block.get(key), Some(value.as_bytes()));
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_read_or_refused(
+            text in "(info \\{\n|\t\\}\n|a=|b|\n|\\{|\r|#|\\PC){0,60}", bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let _ = read_all(text.as_bytes());
+            let _ = read_all(bytes.as_slice());
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! Empties the spill directory.
+//!
+//! Invariants: files are taken oldest first; a file goes only after its result is queued; a file that is no result is
+//! set aside as `….bad` (at most [`MAX_BAD_FILES`], then deleted) and holds up nothing.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant, SystemTime};
+
+use ocsp::handover::Answer;
+use ocsp::spill::{self, ReadError};
+use tracing::{error, info, warn};
+
+use super::Intake;
+use crate::throttle::Throttle;
+
+/// The directory is listed at least this often: a file written in the same clock tick as the last listing does not
+/// change the directory's time.
+const LIST_EVERY: Duration = Duration::from_secs(1);
+
+/// How many files one turn takes before the socket's clients get an answer.
+const FILES_PER_TURN: usize = 1_000;
+
+/// How many damaged files are kept for inspection.
+const MAX_BAD_FILES: usize = 1_000;
+
+const BAD_SUFFIX: &str = "bad";
+
+/// Whether the socket may take results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Directory {
+    /// No older result waits.
+    Empty,
+    /// Older results wait.
+    Backlog,
+}
+
+/// The spill directory of this node.
+pub(crate) struct Spill {
+    directory: PathBuf,
+    /// Of the last listing, what is still to be taken.
+    pending: VecDeque<PathBuf>,
+    /// The directory's time and ours, just before the last listing.
+    listed: Option<(SystemTime, Instant)>,
+    /// A file whose result was taken but which cannot be deleted. Nothing more is taken until it can: else everything
+    /// would be sent again and again.
+    undeletable: Option<PathBuf>,
+    complaint: Throttle,
+}
+
+impl Spill {
+    pub(crate) fn new(directory: PathBuf) -> Spill {
+        Spill {
+            directory,
+            pending: VecDeque::new(),
+            listed: None,
+            undeletable: None,
+            complaint: Throttle::default(),
+        }
+    }
+
+    /// Takes what is there, within a turn's limit and the room in the queues.
+    pub(crate) fn drain(&mut self, intake: &mut Intake, now: Instant) -> Directory {
+        if let Err(error) = self.delete_leftover().and_then(|()| self.list_if_due(now)) {
+            self.complain(&error, now);
+            return Directory::Empty;
+        }
+        let mut taken = 0;
+        for _ in 0..FILES_PER_TURN {
+            let Some(path) = self.pending.pop_front() else {
+                break;
+            };
+            match self.take(&path, intake, now) {
+                Ok(true) => taken += 1,
+                Ok(false) => {
+                    self.pending.push_front(path);
+                    break;
+                }
+                Err(error) => {
+                    self.complain(&error, now);
+                    break;
+                }
+            }
+        }
+        if taken > 0 {
+            info!(results = taken, left = self.pending.len(), directory = %self.directory.display(), "spilled results taken");
+        }
+        if self.pending.is_empty() {
+            Directory::Empty
+        } else {
+            Directory::Backlog
+        }
+    }
+
+    /// Takes one file. `false`: there is no room, the file stays.
+    fn take(&mut self, path: &Path, intake: &mut Intake, now: Instant) -> io::Result<bool> {
+        match spill::read(path) {
+            Ok(handover) => match intake.take(handover, now) {
+                Answer::Taken => {
+                    intake.counters.from_spill.fetch_add(1, Relaxed);
+                    self.undeletable = Some(path.to_owned());
+                    self.delete_leftover()?;
+                }
+                Answer::Full => return Ok(false),
+                Answer::Refused(reason) => self.set_aside(path, &reason)?,
+            },
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(ReadError::Io(error)) => return Err(error),
+            Err(error @ ReadError::Torn(_)) => self.set_aside(path, &error.to_string())?,
+        }
+        Ok(true)
+    }
+
+    fn list_if_due(&mut self, now: Instant) -> io::Result<()> {
+        if !self.pending.is_empty() {
+            return Ok(());
+        }
+        let modified = fs::metadata(&self.directory)?.modified()?;
+        let is_fresh = self
+            .listed
+            .is_some_and(|(seen, at)| seen == modified && now.saturating_duration_since(at) < LIST_EVERY);
+        if !is_fresh {
+            self.pending = spill::list(&self.directory)?.into();
+            self.listed = Some((modified, now));
+        }
+        Ok(())
+    }
+
+    fn delete_leftover(&mut self) -> io::Result<()> {
+        let Some(path) = &self.undeletable else {
+            return Ok(());
+        };
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => {
+                self.undeletable = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn set_aside(&self, path: &Path, reason: &str) -> io::Result<()> {
+        let bad_files = fs::read_dir(&self.directory)?
+            .flatten()
+            .filter(|entry| {
+                entry
+                    .path()
+                    .extension()
+                    .is_some_and(|extension| extension == BAD_SUFFIX)
+            })
+            .count();
+        if bad_files >= MAX_BAD_FILES {
+            warn!(file = %path.display(), reason, "a spill file is no result and was deleted: too many of them are kept already");
+            return fs::remove_file(path);
+        }
+        let mut aside = path.to_owned().into_os_string();
+        aside.push(".");
+        aside.push(BAD_SUFFIX);
+        warn!(file = %Path::new(&aside).display(), reason, "a spill file is no result and was set aside");
+        fs::rename(path, aside)
+    }
+
+    fn complain(&mut self, error: &io::Error, now: Instant) {
+        if self.complaint.count(1, now).is_some() {
+            error!(
+                directory = %self.directory.display(),
+                %error,
+                "the spill directory cannot be emptied, results wait in it: this daemon needs to read, write and search it"
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{handover, intake, queued};
+    use super::*;
+    use crate::queue::MAX_RESULTS;
+
+    fn spill(directory: &tempfile::TempDir) -> Spill {
+        Spill::new(directory.path().to_owned())
+    }
+
+    fn files(directory: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(directory.path()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn files_are_taken_in_order_and_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spill, mut intake) = (spill(&directory), intake());
+        for n in 0..5 {
+            spill::write(directory.path(), &handover(n, &format!("host{n}"))).unwrap();
+        }
+        assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
+        assert_eq!(queued(&intake), ["host0", "host1", "host2", "host3", "host4"]);
+        assert_eq!(files(&directory), [""; 0]);
+    }
+
+    #[test]
+    fn what_came_over_the_socket_is_not_taken_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spill, mut intake) = (spill(&directory), intake());
+        assert_eq!(intake.take(handover(1, "a"), Instant::now()), Answer::Taken);
+        spill::write(directory.path(), &handover(1, "a")).unwrap();
+        spill.drain(&mut intake, Instant::now());
+        assert_eq!(
+            (queued(&intake), files(&directory)),
+            (vec!["a".to_string()], vec![])
+        );
+    }
+
+    #[test]
+    fn torn_and_refused_files_are_set_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spill, mut intake) = (spill(&directory), intake());
+        let torn = spill::write(directory.path(), &handover(1, "a")).unwrap();
+        fs::write(&torn, &fs::read(&torn).unwrap()[..50]).unwrap();
+        spill::write(directory.path(), &handover(2, "a;b")).unwrap();
+        spill::write(directory.path(), &handover(3, "good")).unwrap();
+        assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
+        assert_eq!(queued(&intake), ["good"]);
+        assert_eq!(
+            files(&directory)
+                .iter()
+                .filter(|name| name.ends_with(".result.bad"))
+                .count(),
+            2
+        );
+        assert_eq!(files(&directory).len(), 2);
+    }
+
+    #[test]
+    fn what_finds_no_room_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spill, mut intake) = (spill(&directory), intake());
+        let filler = CheckResults::default().take(MAX_RESULTS);
+        intake.outbox.push(filler);
+        spill::write(directory.path(), &handover(1, "late")).unwrap();
+        assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Backlog);
+        assert_eq!(files(&directory).len(), 1);
+        intake.outbox.confirm(0, 1);
+        assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
+        assert_eq!(
+            (queued(&intake).pop(), files(&directory).len()),
+            (Some("late".into()), 0)
+        );
+    }
+
+    #[derive(Default)]
+    struct CheckResults(u64);
+
+    impl Iterator for CheckResults {
+        type Item = nagios::CheckResult;
+
+        fn next(&mut self) -> Option<Self::Item> {
+            self.0 += 1;
+            Some(nagios::CheckResult::clone(&crate::testing::numbered(self.0)))
+        }
+    }
+
+    #[test]
+    fn a_file_added_later_is_seen() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spill, mut intake) = (spill(&directory), intake());
+        let start = Instant::now();
+        spill.drain(&mut intake, start);
+        spill::write(directory.path(), &handover(1, "late")).unwrap();
+        spill.drain(&mut intake, start + LIST_EVERY);
+        assert_eq!(queued(&intake), ["late"]);
+    }
+}

@@ -1,0 +1,170 @@
+//! One connection to an NSCA daemon: from the name to the init packet, packets, and the daemon's close.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use config::Address;
+use nagios::CheckResult;
+use nsca::classic::ClientSession;
+use nsca::packet::Truncated;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::error::LinkError;
+
+/// For the name, and again for each of its addresses.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// From the connection to the whole init packet. A stock daemon accepts one connection per second when it is busy.
+pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the daemon may not read.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// From the end of our packets to the daemon's close: it may have a batch to write into its core's FIFO.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a daemon that has not proven its password yet gets to refuse a packet. See [`Connection::prove`].
+pub(crate) const PROOF_TIME: Duration = Duration::from_millis(500);
+
+/// The most addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// An open connection whose init packet has arrived.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    session: ClientSession,
+    /// Encrypted packets that are not written yet.
+    packets: Vec<u8>,
+}
+
+impl Connection {
+    /// Resolves the name anew, tries each address, and waits for the init packet.
+    pub(crate) async fn open(address: &Address, session: ClientSession) -> Result<Connection, LinkError> {
+        let stream = connect(address).await?;
+        let mut connection = Connection {
+            stream,
+            session,
+            packets: Vec::new(),
+        };
+        timeout(INIT_TIMEOUT, connection.read_init())
+            .await
+            .map_err(|_| LinkError::NoInit(INIT_TIMEOUT))??;
+        Ok(connection)
+    }
+
+    /// Encrypts a result for the next [`write`](Connection::write).
+    pub(crate) fn encode(&mut self, result: &CheckResult, now: Instant) -> Truncated {
+        let host = result.object.host().as_bytes();
+        let service = result
+            .object
+            .service()
+            .map_or(&b""[..], |service| service.as_bytes());
+        // The packet holds the true text: escaping it for the command file is the daemon's work.
+        let text = result.output.to_text();
+        self.session
+            .encode(result.code.get(), host, service, &text, now, &mut self.packets)
+    }
+
+    pub(crate) async fn write(&mut self) -> Result<(), LinkError> {
+        let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.packets)).await;
+        self.packets.clear();
+        written
+            .map_err(|_| LinkError::Stalled(WRITE_TIMEOUT))?
+            .map_err(LinkError::Refused)
+    }
+
+    /// Gives the daemon a moment to refuse what it has got.
+    ///
+    /// A stock daemon closes at once when a packet is bad. If that was the last one before our end of file, its close
+    /// looks like success: with one result per connection, a wrong password would go unnoticed for ever.
+    pub(crate) async fn prove(&mut self) -> Result<(), LinkError> {
+        match timeout(PROOF_TIME, self.read_to_end()).await {
+            Err(_) => Ok(()),
+            Ok(Ok(())) => Err(LinkError::ClosedEarly),
+            Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// Ends our side and waits until the daemon has read everything.
+    pub(crate) async fn finish(mut self) -> Result<(), LinkError> {
+        if self.is_closed_early() {
+            return Err(LinkError::ClosedEarly);
+        }
+        self.stream.shutdown().await.map_err(LinkError::Refused)?;
+        timeout(CLOSE_TIMEOUT, self.read_to_end())
+            .await
+            .map_err(|_| LinkError::NotClosed(CLOSE_TIMEOUT))?
+    }
+
+    async fn read_init(&mut self) -> Result<(), LinkError> {
+        let mut buffer = [0; nsca::packet::INIT_BYTES];
+        let mut missing = buffer.len();
+        while !self.session.is_ready() {
+            match self.stream.read(&mut buffer[..missing]).await {
+                Ok(bytes) if bytes > 0 => {
+                    missing -= self.session.handle_bytes(&buffer[..bytes], Instant::now())?
+                }
+                // A reset at this place means what a close means: nothing was refused yet.
+                _ => return Ok(self.session.handle_eof()?),
+            }
+        }
+        Ok(())
+    }
+
+    /// A daemon reads to our end of file. One that closes sooner has refused a packet.
+    fn is_closed_early(&self) -> bool {
+        matches!(self.stream.try_read(&mut [0; 1]), Ok(0))
+    }
+
+    async fn read_to_end(&mut self) -> Result<(), LinkError> {
+        let mut buffer = [0; 64];
+        match self.stream.read(&mut buffer).await {
+            Ok(0) => Ok(()),
+            Ok(bytes) => Err(self
+                .session
+                .handle_bytes(&buffer[..bytes], Instant::now())
+                .map_or_else(LinkError::Session, |_| {
+                    LinkError::Refused(io::ErrorKind::InvalidData.into())
+                })),
+            Err(error) => Err(LinkError::Refused(error)),
+        }
+    }
+}
+
+/// The first of the name's addresses that answers.
+async fn connect(address: &Address) -> Result<TcpStream, LinkError> {
+    let mut failure = LinkError::NoAddress {
+        host: address.host.clone(),
+    };
+    for address in resolve(address).await? {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
+            .await
+            .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+        {
+            Ok(stream) => return Ok(stream),
+            Err(source) => {
+                debug!(%address, error = %source, "no connection");
+                failure = LinkError::Connect { address, source };
+            }
+        }
+    }
+    Err(failure)
+}
+
+async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, LinkError> {
+    let lookup = lookup_host((address.host.as_str(), address.port));
+    match timeout(CONNECT_TIMEOUT, lookup)
+        .await
+        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+    {
+        Ok(addresses) => Ok(addresses.take(MAX_ADDRESSES).collect()),
+        Err(source) => Err(LinkError::Resolve {
+            host: address.host.clone(),
+            source,
+        }),
+    }
+}

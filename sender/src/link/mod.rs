@@ -1,0 +1,253 @@
+//! One link per destination: takes what waits in its queue to the daemon there.
+//!
+//! Invariants:
+//! - there is at most one connection at a time: old daemons serve them one after the other;
+//! - a result leaves the queue only after the daemon closed the connection cleanly, which it does when it has read
+//!   everything; else the whole batch is sent again, in order, after a pause;
+//! - results may therefore arrive twice, and never out of order.
+
+mod batch;
+mod connection;
+mod error;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use config::Destination;
+use nagios::CheckResult;
+use nsca::classic::ClientSession;
+use nsca::packet::Truncated;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, trace, warn};
+
+use crate::backoff::Backoff;
+use crate::outbox::Outbox;
+use crate::throttle::Throttle;
+use batch::{BatchSize, LINGER};
+use connection::Connection;
+use error::LinkError;
+
+/// Failures in a row from which on somebody must act.
+const FAILURES_TO_ACT: u32 = 8;
+
+/// How many results are encoded before they are written; bounds the memory of one link to some 400 KiB.
+const RESULTS_PER_WRITE: usize = 100;
+
+/// The longest pause while the sender stops.
+const LAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// What the outside may know of a link.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) delivered: AtomicU64,
+    pub(crate) truncated: AtomicU64,
+    failure: Mutex<Option<String>>,
+}
+
+/// A destination and the way there.
+pub(crate) struct Link {
+    destination: Destination,
+    /// Its place in the outbox.
+    index: usize,
+    outbox: Arc<Outbox>,
+    record: Arc<Record>,
+    backoff: Backoff,
+    batch_size: BatchSize,
+    /// Whether the daemon has taken a packet that it could have refused since the last failure.
+    proven: bool,
+    random: StdRng,
+    failures: Throttle,
+    truncations: Throttle,
+}
+
+/// A batch that was delivered.
+struct Delivery {
+    results: usize,
+    /// The number after its last result.
+    end: u64,
+}
+
+impl Record {
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn set_failure(&self, failure: Option<String>) -> Option<String> {
+        std::mem::replace(
+            &mut self.failure.lock().unwrap_or_else(PoisonError::into_inner),
+            failure,
+        )
+    }
+}
+
+impl Link {
+    pub(crate) fn new(
+        destination: Destination,
+        index: usize,
+        outbox: Arc<Outbox>,
+        record: Arc<Record>,
+        seed: u64,
+    ) -> Link {
+        let mut random = StdRng::seed_from_u64(seed);
+        Link {
+            destination,
+            index,
+            outbox,
+            record,
+            backoff: Backoff::new(random.next_u64()),
+            batch_size: BatchSize::new(),
+            proven: false,
+            random,
+            failures: Throttle::default(),
+            truncations: Throttle::default(),
+        }
+    }
+
+    /// Delivers until `stop`, and then until the queue is empty.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while self.has_results(&stop).await {
+            match self.deliver().await {
+                Ok(delivery) => self.delivered(&delivery),
+                Err(error) => {
+                    let pause = self.failed(&error);
+                    self.pause(pause, &stop).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for results; `false` when the sender stops and none are left.
+    async fn has_results(&self, stop: &CancellationToken) -> bool {
+        tokio::select! {
+            // Results that are there win over the stop.
+            biased;
+            () = self.outbox.arrival(self.index) => true,
+            () = stop.cancelled() => false,
+        }
+    }
+
+    /// One connection's worth of results.
+    async fn deliver(&mut self) -> Result<Delivery, LinkError> {
+        let Destination {
+            address,
+            secret,
+            packet_size,
+            ..
+        } = &self.destination;
+        let session = ClientSession::new(secret.clone(), *packet_size, self.random.next_u64());
+        let mut connection = Connection::open(address, session).await?;
+        let opened = Instant::now();
+        let mut delivery = Delivery { results: 0, end: 0 };
+        loop {
+            let room = (self.batch_size.results() - delivery.results).min(RESULTS_PER_WRITE);
+            let (first, results) = self.outbox.read(self.index, delivery.end, room);
+            for result in &results {
+                let truncated = connection.encode(result, Instant::now());
+                self.note_truncation(result, truncated);
+            }
+            connection.write().await?;
+            delivery.results += results.len();
+            delivery.end = first + results.len() as u64;
+            let is_full =
+                delivery.results >= self.batch_size.results() || opened.elapsed() >= batch::MAX_TIME;
+            if is_full || !self.more_arrives(delivery.end).await {
+                break;
+            }
+        }
+        if !self.proven {
+            connection.prove().await?;
+        }
+        connection.finish().await?;
+        Ok(delivery)
+    }
+
+    /// Whether there is more to send on this connection.
+    async fn more_arrives(&self, end: u64) -> bool {
+        timeout(LINGER, self.outbox.arrival_after(self.index, end))
+            .await
+            .is_ok()
+    }
+
+    fn delivered(&mut self, delivery: &Delivery) {
+        self.outbox.confirm(self.index, delivery.end);
+        self.record.delivered.fetch_add(delivery.results as u64, Relaxed);
+        self.proven = true;
+        self.backoff.succeeded();
+        self.batch_size.taken();
+        debug!(
+            destination = self.destination.name,
+            results = delivery.results,
+            "delivered"
+        );
+        if self.record.set_failure(None).is_some() {
+            self.failures = Throttle::default();
+            let (queued, _) = self.outbox.counts(self.index);
+            info!(
+                destination = self.destination.name,
+                queued, "the destination takes results again"
+            );
+        }
+    }
+
+    /// Logs the failure and gives the pause after it.
+    fn failed(&mut self, error: &LinkError) -> Duration {
+        self.proven = false;
+        let pause = self.backoff.failed();
+        if matches!(
+            error,
+            LinkError::Refused(_) | LinkError::Stalled(_) | LinkError::NotClosed(_)
+        ) {
+            self.batch_size.refused();
+        }
+        let (destination, address) = (&self.destination.name, &self.destination.address);
+        let (queued, _) = self.outbox.counts(self.index);
+        let failures = self.backoff.failures();
+        self.record.set_failure(Some(error.to_string()));
+        if self.failures.count(1, Instant::now()).is_none() {
+            debug!(destination, %address, %error, failures, queued, ?pause, "not delivered");
+        } else if failures < FAILURES_TO_ACT {
+            warn!(destination, %address, %error, failures, queued, "not delivered; the results wait and are sent again");
+        } else {
+            error!(destination, %address, %error, failures, queued, "not delivered for a while; the results wait and are sent again");
+        }
+        pause
+    }
+
+    async fn pause(&self, pause: Duration, stop: &CancellationToken) {
+        let stopping = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_PAUSE).await;
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stopping => {}
+        }
+    }
+
+    fn note_truncation(&mut self, result: &CheckResult, truncated: Truncated) {
+        trace!(destination = self.destination.name, object = %result.object, "sent");
+        if !truncated.any() {
+            return;
+        }
+        self.record.truncated.fetch_add(1, Relaxed);
+        if let Some(results) = self.truncations.count(1, Instant::now()) {
+            warn!(
+                destination = self.destination.name,
+                results,
+                object = %result.object,
+                host_bytes_cut = truncated.host,
+                service_bytes_cut = truncated.service,
+                output_bytes_cut = truncated.output,
+                "results did not fit into their packets; one whose name is cut is unknown to the other core"
+            );
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What the command line means.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{EXIT_USAGE, config_check, demo, run};
+
+/// A warm standby for Nagios, Icinga 1 and Naemon.
+///
+/// On a master, every check result of the core is streamed to the standby; there it is injected into the standby's
+/// core. It speaks NSCA, so that every send_nsca and nsca in the field can be the other side.
+#[derive(Parser)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The daemon: runs every role that the configuration has a section for
+    Run(ConfigFile),
+    /// Work with the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Shows a master, a standby and the relay between them on this machine
+    Demo {
+        /// Which cores to run; default: nagios4 where it is installed
+        #[arg(long)]
+        core: Option<DemoCore>,
+    },
+    /// Sends check results from standard input: a drop-in for send_nsca
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Send(Untouched),
+    /// Receives check results as an existing nsca.cfg says: a drop-in for nsca
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Nsca(Untouched),
+    /// A miniature core, as the demonstration runs it
+    #[command(hide = true)]
+    DemoCore {
+        /// Its configuration
+        config: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Checks the configuration and prints what would run; binds nothing, changes nothing
+    Check(ConfigFile),
+}
+
+#[derive(Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", default_value = "/etc/understudy/understudy.toml")]
+    config: PathBuf,
+}
+
+/// Arguments in the manner of the program that is replaced.
+#[derive(Args)]
+struct Untouched {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
+    args: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum DemoCore {
+    /// Miniature cores that are part of this program
+    Builtin,
+    /// Two real Nagios 4
+    Nagios4,
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { EXIT_USAGE } else { 0 };
+            // Standard output or error are closed: nobody is there to be told.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match cli.command {
+        Command::Run(file) => run::main(&file.config),
+        Command::Config(ConfigCommand::Check(file)) => config_check::main(&file.config),
+        Command::Demo { core } => demo::main(core.map(|core| match core {
+            DemoCore::Builtin => ::demo::CoreKind::Builtin,
+            DemoCore::Nagios4 => ::demo::CoreKind::Nagios4,
+        })),
+        Command::Send(arguments) => drop_ins::send_nsca::main("understudy send", arguments.args.into_iter()),
+        Command::Nsca(arguments) => drop_ins::nsca::main("understudy nsca", arguments.args.into_iter()),
+        Command::DemoCore { config } => demo::core(&config),
+    }
+}

@@ -1,0 +1,83 @@
+//! `understudy config check`: says what a configuration would do.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use config::{Config, Core, Receiver, Route, Sender};
+
+use crate::EXIT_USAGE;
+
+/// Checks the configuration at `path`; nothing is bound, nothing is changed.
+pub(crate) fn main(path: &Path) -> ExitCode {
+    match Config::read(path) {
+        Ok(config) => {
+            print(path, &config);
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn print(path: &Path, config: &Config) {
+    println!("{} is valid. Node {:?} will run:", path.display(), config.node.name);
+    if let Some(sender) = &config.sender {
+        print_sender(sender);
+    }
+    if let Some(receiver) = &config.receiver {
+        print_receiver(receiver);
+    }
+    if let Some(core) = &config.core {
+        print_core(core);
+    }
+    for warning in &config.warnings {
+        println!("warning: {warning}");
+    }
+    for advice in config.advice() {
+        println!("advice: {advice}");
+    }
+}
+
+fn print_sender(sender: &Sender) {
+    println!("  a sender that takes check results");
+    println!("    from understudy-ocsp at {}", sender.socket.display());
+    println!("    and, where it could not hand over, from {}", sender.spill.display());
+    if let Some(fifo) = &sender.perfdata {
+        println!("    and from the core's perfdata lines in {}", fifo.path.display());
+        if let Some(copy_to) = &fifo.copy_to {
+            println!("      (copied to {})", copy_to.display());
+        }
+    }
+    for destination in &sender.destinations {
+        let (name, address, method) = (&destination.name, &destination.address, destination.secret.method());
+        println!("    and sends them to {name:?} at {address}, encrypted with {method}");
+    }
+}
+
+fn print_receiver(receiver: &Receiver) {
+    println!("  a receiver that listens");
+    for listener in &receiver.listeners {
+        let (address, method) = (listener.address, listener.secret.method());
+        let age = listener.max_packet_age.map_or("any age".to_owned(), |age| format!("up to {age:?} old"));
+        let who = if listener.allow.is_empty() { "everyone".to_owned() } else { join(&listener.allow) };
+        println!("    on {address} for {who}, encrypted with {method}, packets {age}");
+    }
+    match &receiver.route {
+        Route::CommandFile(path) => println!("    and injects into the command file {}", path.display()),
+        Route::CheckResults(path) => println!("    and injects through check-result files in {}", path.display()),
+    }
+}
+
+fn print_core(core: &Core) {
+    print!("  beside a core of flavour {}", core.flavour);
+    match &core.status_file {
+        Some(path) => println!(" with its status in {}", path.display()),
+        None => println!(),
+    }
+}
+
+fn join(networks: &[impl ToString]) -> String {
+    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

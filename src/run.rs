@@ -1,0 +1,136 @@
+//! `understudy run`: the daemon.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use config::Config;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use receiver::Receiver;
+use sender::Sender;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::{EXIT_USAGE, logging, notify};
+
+/// How long the daemon may take to send and inject what is waiting when it is told to stop. Shorter than the 90 s
+/// after which systemd kills.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Runs every role of the configuration at `path` until a signal ends it.
+pub(crate) fn main(path: &Path) -> ExitCode {
+    logging::start();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "understudy");
+    let config = match Config::read(path) {
+        Ok(config) => config,
+        Err(error) => {
+            tracing::error!("{error}");
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    match serve(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: &Config) -> anyhow::Result<()> {
+    raise_open_files();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot watch for signals")?;
+        let roles = Roles::start(config).await?;
+        notify::ready(&format!("{} is running", config.node.name));
+        let watchdog = tokio::spawn(notify::feed_watchdog());
+        signals.end().await;
+        notify::stopping();
+        roles.stop().await;
+        watchdog.abort();
+        Ok(())
+    })
+}
+
+/// What runs.
+struct Roles {
+    receiver: Option<Receiver>,
+    sender: Option<Sender>,
+}
+
+impl Roles {
+    async fn start(config: &Config) -> anyhow::Result<Roles> {
+        let mut roles = Roles { receiver: None, sender: None };
+        if let Some(receiver) = &config.receiver {
+            let bound = Receiver::bind(receiver)?;
+            let receiver = Receiver::start(receiver, bound)?;
+            for address in receiver.addresses() {
+                tracing::info!(node = config.node.name, %address, "receiver listens");
+            }
+            roles.receiver = Some(receiver);
+        }
+        if let Some(sender) = &config.sender {
+            roles.sender = Some(Sender::start(sender, config.core.as_ref()).await?);
+            for destination in &sender.destinations {
+                let (name, address) = (&destination.name, &destination.address);
+                tracing::info!(node = config.node.name, destination = name, %address, "sender sends");
+            }
+        }
+        Ok(roles)
+    }
+
+    /// The sender first: what it still sends may be for this very node.
+    async fn stop(self) {
+        if let Some(sender) = self.sender {
+            let ended = sender.stop(GRACE).await;
+            tracing::info!(?ended, "sender stopped");
+        }
+        if let Some(receiver) = self.receiver {
+            let counts = receiver.stop(GRACE).await;
+            tracing::info!(?counts, "receiver stopped");
+        }
+    }
+}
+
+/// The signals that a daemon is sent.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the signal to end.
+    async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return tracing::info!("SIGTERM: stopping"),
+                _ = self.interrupt.recv() => return tracing::info!("SIGINT: stopping"),
+                _ = self.hang_up.recv() => {
+                    tracing::warn!("SIGHUP: a changed configuration takes effect at a restart");
+                }
+            }
+        }
+    }
+}
+
+/// Every connection is a file descriptor, and the usual soft limit of 1024 is too low for a busy receiver.
+fn raise_open_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit on open files");
+    }
+}
