@@ -12,13 +12,16 @@
 //!
 //! **Invariant:** never blocks, never creates anything, never writes into anything but a FIFO.
 //!
-//! **Invariant:** a line is never continued in another FIFO than the one that it began in. Writes of at most [`PIPE_BUF`](crate::command::PIPE_BUF)
-//! bytes are atomic. A longer one may be taken in parts: the caller goes on with the rest. If the FIFO is replaced, or is
-//! seen without a reader, in the middle of such a line, [`CommandFileError::Torn`] tells the caller to begin that line again;
-//! in the same FIFO the torn part is ended with a newline first. (A reader that is replaced unnoticed between two parts
-//! may see the second part as a line: whoever can, keeps lines within `PIPE_BUF` or uses the check-result directory.)
+//! **Invariant:** a line is never continued in another FIFO than the one that it began in. Writes of at most
+//! [`PIPE_BUF`](crate::command::PIPE_BUF) bytes are atomic. A longer one may be taken in parts: the caller goes on with
+//! the rest. If the FIFO is replaced, or is seen without a reader, in the middle of such a line,
+//! [`CommandFileError::Torn`] tells the caller to begin that line again; in the same FIFO the torn part is ended with a
+//! newline first. (A reader that is replaced unnoticed between two parts may see the second part as a line: whoever can,
+//! keeps lines within `PIPE_BUF` or uses the check-result directory.)
 //!
 //! The FIFO is kept open while nobody reads it, because what is in it survives only as long as some writer has it open.
+
+mod error;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -32,6 +35,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::command::atomic_writes;
+pub use error::CommandFileError;
 
 /// A writer of the core's FIFO. Synchronous; every call returns at once, except [`CommandFile::wait_writable`].
 #[derive(Debug)]
@@ -47,7 +51,7 @@ struct OpenFifo {
     inode: Inode,
 }
 
-/// Device and inode number.
+/// Device and inode number. No other FIFO can have the open one's: an inode lives as long as it is open.
 type Inode = (u64, u64);
 
 /// What became of the line that was written last.
@@ -61,55 +65,6 @@ enum Line {
     Lost,
     /// A part was taken by the open FIFO, and the caller was told to begin again: the part must be ended first.
     Unended,
-}
-
-/// Why nothing was written.
-#[derive(Debug, thiserror::Error)]
-pub enum CommandFileError {
-    /// There is nothing at the path.
-    #[error("the command file {} does not exist: is the core running, with check_external_commands=1 and this command_file?", path.display())]
-    Missing {
-        /// The command file.
-        path: PathBuf,
-    },
-    /// There is a FIFO, but no core reads it.
-    #[error("nobody reads the command file {}: the core is not running, or uses another command_file", path.display())]
-    NoReader {
-        /// The command file.
-        path: PathBuf,
-    },
-    /// There is something else at the path.
-    #[error("the command file {} is not a FIFO: remove it, so that the core can create its own, and restart the core", path.display())]
-    NotAFifo {
-        /// The command file.
-        path: PathBuf,
-    },
-    /// The core does not read as fast as others write.
-    #[error("the command file {} is full: the core is busy or hangs", path.display())]
-    Full {
-        /// The command file.
-        path: PathBuf,
-    },
-    /// The file or a directory on the way to it is closed to us.
-    #[error("no permission to write the command file {}: run as a member of its group, and see its directory's mode", path.display())]
-    Denied {
-        /// The command file.
-        path: PathBuf,
-    },
-    /// The core went away in the middle of a long line.
-    #[error("the core restarted in the middle of a line for the command file {}: that line must be written again", path.display())]
-    Torn {
-        /// The command file.
-        path: PathBuf,
-    },
-    /// Anything else that the system says.
-    #[error("cannot write the command file {}: {source}", path.display())]
-    Io {
-        /// The command file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
 }
 
 impl CommandFile {
@@ -283,14 +238,7 @@ impl CommandFile {
     }
 
     fn error(&self, source: io::Error) -> CommandFileError {
-        let path = self.path.clone();
-        match source.raw_os_error().map(Errno::from_raw) {
-            Some(Errno::ENOENT | Errno::ENOTDIR) => CommandFileError::Missing { path },
-            Some(Errno::ENXIO | Errno::EPIPE) => CommandFileError::NoReader { path },
-            Some(Errno::EAGAIN) => CommandFileError::Full { path },
-            Some(Errno::EACCES | Errno::EPERM) => CommandFileError::Denied { path },
-            _ => CommandFileError::Io { path, source },
-        }
+        CommandFileError::new(&self.path, source)
     }
 }
 
@@ -515,15 +463,5 @@ mod tests {
         assert_eq!(drain(&mut core), line[..taken]);
         assert_eq!(stage.file.write(b"again\n").unwrap(), 6);
         assert_eq!(drain(&mut core), b"\nagain\n");
-    }
-
-    #[test]
-    fn refusals_of_the_system_are_told_apart() {
-        let file = CommandFile::new("/x/nagios.cmd".into());
-        let error = |errno: Errno| file.error(errno.into());
-        assert!(matches!(error(Errno::EACCES), CommandFileError::Denied { .. }));
-        assert!(matches!(error(Errno::ENOTDIR), CommandFileError::Missing { .. }));
-        assert!(matches!(error(Errno::EIO), CommandFileError::Io { .. }));
-        assert!(error(Errno::EACCES).to_string().contains("/x/nagios.cmd"));
     }
 }

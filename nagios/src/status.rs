@@ -214,8 +214,10 @@ strange {
 \t}
 ";
 
+    type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
     /// Every block as its name and fields.
-    fn read_all(input: impl BufRead) -> Result<Vec<(Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>)>, StatusError> {
+    fn read_all(input: impl BufRead) -> Result<Vec<(Vec<u8>, Fields)>, StatusError> {
         let mut reader = StatusReader::new(input);
         let mut all = Vec::new();
         while let Some(block) = reader.next_block()? {
@@ -292,6 +294,20 @@ strange {
                 (None, None, 0)
             );
         });
+    }
+
+    #[test]
+    fn an_output_full_of_keys_costs_little() {
+        let output = "last_check=".repeat(MAX_BLOCK_BYTES / 11 - 10);
+        let file = format!("info {{\n\tplugin_output={output}\n\tlast_check=7\n\t}}\n");
+        let mut reader = StatusReader::new(file.as_bytes());
+        let block = reader.next_block().unwrap().unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(block.get("last_check"), Some(&b"7"[..]));
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(1),
+            "as long as the text, not its square"
+        );
     }
 
     #[test]

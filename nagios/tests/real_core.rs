@@ -1,5 +1,7 @@
 //! What a real Nagios 4 makes of what this crate writes, and this crate of what it writes. Needs `nagios4` on PATH.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::os::unix::fs::FileTypeExt as _;
@@ -226,7 +228,7 @@ fn results_arrive_unharmed_through_the_spool_of_check_results() {
         ..results[0].clone()
     };
     spool
-        .submit(&[results.as_slice(), &[empty.clone()]].concat())
+        .submit(&[results.as_slice(), std::slice::from_ref(&empty)].concat())
         .unwrap();
     // What the core says in place of no output.
     results.push(CheckResult {

@@ -69,7 +69,7 @@ pub enum MethodError {
     /// NSCA has no such method.
     #[error("unknown encryption method {given:?}; valid are {}", valid_names())]
     Unknown {
-        /// What was given, at most [`MAX_QUOTED_CHARS`] characters of it.
+        /// What was given, cut if it is long.
         given: String,
     },
 }

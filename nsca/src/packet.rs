@@ -223,7 +223,8 @@ impl Filler {
         for chunk in bytes.chunks_mut(8) {
             for (byte, random) in chunk.iter_mut().zip(self.next().to_le_bytes()) {
                 // 256 random values to the 72 characters from '0' to 'w'.
-                *byte = b'0' + random % 72;
+                let [_, scaled] = (u16::from(random) * 72).to_le_bytes();
+                *byte = b'0' + scaled;
             }
         }
     }

@@ -42,9 +42,9 @@ const _: () = assert!(
 const EXIT_LOST: u8 = 1;
 const EXIT_USAGE: u8 = 64;
 
-/// The program. `args` begins with the program's name, as [`std::env::args_os`] does.
+/// The program. `args` are the arguments after the program's name.
 pub fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
-    match args::parse(args.skip(1), now_us()) {
+    match args::parse(args, now_us()) {
         Ok(Request::Help) => print(args::USAGE),
         Ok(Request::Version) => print(concat!("understudy-ocsp ", env!("CARGO_PKG_VERSION"), "\n")),
         Ok(Request::Deliver(order)) => match deliver(*order) {

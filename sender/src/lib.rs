@@ -23,6 +23,7 @@
 mod backoff;
 mod error;
 mod intake;
+mod intakes;
 mod link;
 mod outbox;
 pub mod perfdata;
@@ -34,9 +35,7 @@ mod throttle;
 mod wait;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use nagios::CheckResult;
@@ -49,13 +48,9 @@ pub use outbox::Full;
 pub use queue::{MAX_BYTES as QUEUE_MAX_BYTES, MAX_RESULTS as QUEUE_MAX_RESULTS};
 pub use status::{DestinationStatus, IntakeStatus, Status};
 
-use intake::Intake;
-use intake::socket::Socket;
-use intake::spill::Spill;
-use link::{Link, Record};
+use intakes::Intakes;
+use link::{Link, Record, System};
 use outbox::Outbox;
-use perfdata::copy::Copy;
-use perfdata::fifo::{Drain, Fifo};
 use perfdata::silence;
 use status::Counters;
 
@@ -78,12 +73,6 @@ pub struct Summary {
     pub left: Vec<(String, usize)>,
 }
 
-/// The threads that take results. They end when this is dropped.
-struct Intakes {
-    stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
-}
-
 impl Sender {
     /// Binds the socket, opens the FIFO, and starts taking and delivering results.
     ///
@@ -97,64 +86,32 @@ impl Sender {
     ///
     /// Outside of a tokio runtime.
     pub async fn start(config: &config::Sender, core: Option<&config::Core>) -> Result<Sender, StartError> {
-        let outbox = Arc::new(Outbox::new(
-            config
-                .destinations
-                .iter()
-                .map(|destination| destination.name.clone()),
-        ));
-        let counters = Arc::new(Counters::default());
-        let group = config.socket_group.map(nix::unistd::Gid::as_raw);
-        let socket = Socket::bind(&config.socket, config.socket_mode, group)?;
-        let fifo = match &config.perfdata {
-            Some(perfdata) => Some(Fifo::open(&perfdata.path, config.socket_mode, group)?),
-            None => None,
-        };
-        let seeds = config
+        let seeds: Result<Vec<u64>, _> = config.destinations.iter().map(|_| getrandom::u64()).collect();
+        let seeds = seeds.map_err(StartError::Random)?;
+        let names = config
             .destinations
             .iter()
-            .map(|_| getrandom::u64())
-            .collect::<Result<Vec<_>, _>>();
-        let seeds = seeds.map_err(StartError::Random)?;
-
-        let mut intakes = Intakes {
-            stop: Arc::default(),
-            threads: Vec::new(),
-        };
-        let intake = Intake::new(Arc::clone(&outbox), Arc::clone(&counters));
-        let spill = Spill::new(config.spill.clone());
-        intakes.spawn("ocsp-socket", move |stop| socket.serve(intake, spill, stop))?;
-        info!(socket = %config.socket.display(), spill = %config.spill.display(), "taking results from understudy-ocsp");
-        let mut tasks = JoinSet::new();
-        if let (Some(fifo), Some(perfdata)) = (fifo, &config.perfdata) {
-            let copy = perfdata.copy_to.clone().map(Copy::new);
-            let drain = Drain {
-                outbox: Arc::clone(&outbox),
-                counters: Arc::clone(&counters),
-                copy,
-            };
-            intakes.spawn("perfdata-fifo", move |stop| fifo.serve(drain, stop))?;
-            info!(fifo = %perfdata.path.display(), "taking results from the perfdata FIFO");
-        }
-
-        let drain = CancellationToken::new();
-        if let (Some(perfdata), Some(status_file)) =
-            (&config.perfdata, core.and_then(|core| core.status_file.clone()))
-        {
-            let watch = silence::watch(
-                perfdata.path.clone(),
+            .map(|destination| destination.name.clone());
+        let outbox = Arc::new(Outbox::new(names));
+        let counters = Arc::new(Counters::default());
+        let intakes = Intakes::start(config, &outbox, &counters)?;
+        let (mut tasks, drain) = (JoinSet::new(), CancellationToken::new());
+        let status_file = core.and_then(|core| core.status_file.clone());
+        if let (Some(perfdata), Some(status_file)) = (&config.perfdata, status_file) {
+            let fifo = perfdata.path.clone();
+            tasks.spawn(silence::watch(
+                fifo,
                 status_file,
                 Arc::clone(&counters),
                 drain.clone(),
-            );
-            tasks.spawn(watch);
+            ));
         }
         let mut destinations = Vec::new();
-        for (index, (destination, seed)) in config.destinations.iter().zip(seeds).enumerate() {
+        for (index, (destination, seed)) in config.destinations.iter().cloned().zip(seeds).enumerate() {
+            info!(destination = destination.name, address = %destination.address, "delivering results");
             let record = Arc::new(Record::default());
             destinations.push((destination.name.clone(), Arc::clone(&record)));
-            info!(destination = destination.name, address = %destination.address, "delivering results");
-            let link = Link::new(destination.clone(), index, Arc::clone(&outbox), record, seed);
+            let link = Link::new(destination, System, index, Arc::clone(&outbox), record, seed);
             tasks.spawn(link.run(drain.clone()));
         }
         Ok(Sender {
@@ -226,36 +183,5 @@ impl Sender {
             );
         }
         Summary { left }
-    }
-}
-
-impl Intakes {
-    fn spawn(
-        &mut self,
-        name: &str,
-        serve: impl FnOnce(&AtomicBool) + Send + 'static,
-    ) -> Result<(), StartError> {
-        let stop = Arc::clone(&self.stop);
-        let thread = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || serve(&stop));
-        self.threads.push(thread.map_err(StartError::Thread)?);
-        Ok(())
-    }
-
-    /// Ends the threads and waits for them, at most a fraction of a second.
-    fn join(&mut self) {
-        self.stop.store(true, Relaxed);
-        for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                warn!("an intake's thread panicked");
-            }
-        }
-    }
-}
-
-impl Drop for Intakes {
-    fn drop(&mut self) {
-        self.join();
     }
 }

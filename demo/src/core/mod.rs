@@ -16,14 +16,12 @@ mod status_file;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use nagios::command::ParseCommandError;
 use nagios::{CheckType, Object, ReturnCode, Timestamp};
-use nix::sys::signal::{SigSet, Signal};
 
+use crate::interrupt::on_interrupt;
 use check::Outcome;
 use command_file::CommandFile;
 use config::Config;
@@ -35,15 +33,17 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the core that the file describes until SIGTERM or SIGINT.
 ///
-/// To be called before the process has other threads: signals are blocked in this one and those it starts.
-///
 /// # Errors
 ///
 /// When the configuration is wrong, or the command file or the status file cannot be written.
 pub fn main(config: &Path) -> anyhow::Result<ExitCode> {
     let config = Config::read(config)?;
     let (events, inbox) = mpsc::channel();
-    stop_on_signal(events.clone())?;
+    let stop = events.clone();
+    on_interrupt(move || {
+        // The core has ended already when nobody listens.
+        let _ = stop.send(Event::Stop);
+    })?;
     run(config, &events, &inbox)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -57,18 +57,6 @@ enum Event {
     Checked(Object, Outcome),
     /// Remove the command file and end.
     Stop,
-}
-
-fn stop_on_signal(events: Sender<Event>) -> anyhow::Result<()> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-    signals.thread_block().context("cannot block signals")?;
-    thread::spawn(move || {
-        if signals.wait().is_ok() {
-            // The core has ended already when nobody listens.
-            let _ = events.send(Event::Stop);
-        }
-    });
-    Ok(())
 }
 
 fn run(config: Config, events: &Sender<Event>, inbox: &Receiver<Event>) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use tempfile::TempDir;
 

@@ -77,7 +77,8 @@ impl Block {
             if fields.get(end) == Some(&b'=') && begins_line(&fields[..start]) {
                 return Some(first_line(&fields[end + 1..]));
             }
-            from = end.max(start + 1);
+            // The rest of the line is somebody's text, and may repeat the key as often as it likes.
+            from = start + memchr(b'\n', &fields[start..])? + 1;
         }
     }
 

@@ -11,7 +11,10 @@
 //! whole string is known beforehand, and a window's blocks go through the cipher together; ciphers with a
 //! parallel implementation are several times faster that way. Encryption is a chain, block by block.
 
-use cipher::{Block, BlockCipherEncrypt, BlockSizeUser, typenum::Unsigned};
+use std::marker::PhantomData;
+
+use cipher::typenum::Unsigned;
+use cipher::{Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
 
 /// The newest ciphertext: as many bytes as the cipher's block has, from the start of the array.
 pub(super) type Register = [u8; MAX_BLOCK_BYTES];
@@ -39,18 +42,11 @@ pub(super) trait Feedback: Send + Sync {
 
 impl<C: BlockCipherEncrypt + Send + Sync> Feedback for C {
     fn encrypt(&self, register: &mut Register, bytes: &mut [u8]) {
-        let size = block_bytes::<C>();
-        let mut text = [0; MAX_BLOCK_BYTES + WINDOW];
-        for window in bytes.chunks_mut(WINDOW) {
-            text[..size].copy_from_slice(&register[..size]);
-            for (i, byte) in window.iter_mut().enumerate() {
-                let mut block = block_at::<C>(&text, i);
-                self.encrypt_block(&mut block);
-                *byte ^= block[0];
-                text[size + i] = *byte;
-            }
-            register[..size].copy_from_slice(&text[window.len()..][..size]);
-        }
+        self.encrypt_with_backend(EncryptChain::<C> {
+            register,
+            bytes,
+            cipher: PhantomData,
+        });
     }
 
     fn decrypt(&self, register: &mut Register, bytes: &mut [u8]) {
@@ -69,6 +65,36 @@ impl<C: BlockCipherEncrypt + Send + Sync> Feedback for C {
                 *byte ^= block[0];
             }
             register[..size].copy_from_slice(&text[window.len()..][..size]);
+        }
+    }
+}
+
+/// The chain of an encryption, to be run inside of the cipher: one that chooses its instructions at run time does
+/// so once for all bytes, not once for each.
+struct EncryptChain<'a, C> {
+    register: &'a mut Register,
+    bytes: &'a mut [u8],
+    cipher: PhantomData<C>,
+}
+
+impl<C: BlockSizeUser> BlockSizeUser for EncryptChain<'_, C> {
+    type BlockSize = C::BlockSize;
+}
+
+impl<C: BlockSizeUser> BlockCipherEncClosure for EncryptChain<'_, C> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = C::BlockSize>>(self, backend: &B) {
+        let size = block_bytes::<C>();
+        let mut text = [0; MAX_BLOCK_BYTES + WINDOW];
+        for window in self.bytes.chunks_mut(WINDOW) {
+            text[..size].copy_from_slice(&self.register[..size]);
+            for (i, byte) in window.iter_mut().enumerate() {
+                let mut block = block_at::<C>(&text, i);
+                backend.encrypt_block_inplace(&mut block);
+                *byte ^= block[0];
+                text[size + i] = *byte;
+            }
+            self.register[..size].copy_from_slice(&text[window.len()..][..size]);
         }
     }
 }

@@ -185,3 +185,48 @@ impl fmt::Debug for Keystream {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xor_starts_again_with_each_packet() {
+        let mut keystream = Keystream::new(Secret::new(Method::Xor, b"ab"), [1; IV_BYTES]);
+        let (mut first, mut second) = ([0; 5], [0; 5]);
+        keystream.encrypt(&mut first[..3]);
+        keystream.encrypt(&mut first[3..]);
+        keystream.begin_packet();
+        keystream.encrypt(&mut second);
+        assert_eq!(first, [1 ^ b'a', 1 ^ b'b', 1 ^ b'a', 1 ^ b'b', 1 ^ b'a']);
+        assert_eq!(second, first);
+    }
+
+    #[test]
+    fn xor_without_password_is_xor_with_the_initialization_vector() {
+        let mut keystream = Keystream::new(Secret::new(Method::Xor, b""), [9; IV_BYTES]);
+        let mut bytes = [0; 300];
+        keystream.encrypt(&mut bytes);
+        assert_eq!(bytes, [9; 300]);
+    }
+
+    #[test]
+    fn only_as_much_of_a_password_counts_as_the_key_is_long() {
+        let encrypt = |method, password: &[u8]| {
+            let mut bytes = [0; 16];
+            Keystream::new(Secret::new(method, password), [9; IV_BYTES]).encrypt(&mut bytes);
+            bytes
+        };
+        for (method, key_bytes) in [(Method::Des, 8), (Method::Rijndael128, 32), (Method::Rc2, 128)] {
+            let password = vec![b'p'; key_bytes + 1];
+            assert_eq!(
+                encrypt(method, &password),
+                encrypt(method, &password[..key_bytes])
+            );
+            assert_ne!(
+                encrypt(method, &password),
+                encrypt(method, &password[..key_bytes - 1])
+            );
+        }
+    }
+}

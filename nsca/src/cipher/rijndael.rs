@@ -27,7 +27,7 @@ block_cipher!(Rijndael256, U32);
 
 impl Rijndael192 {
     fn with_key(key: &[u8; 32]) -> Self {
-        Rijndael192(Rijndael::new(key, [0, 1, 2, 3]))
+        Rijndael192(Rijndael::new(key))
     }
 
     fn encrypt(&self, block: &mut [u8; 24]) {
@@ -37,7 +37,7 @@ impl Rijndael192 {
 
 impl Rijndael256 {
     fn with_key(key: &[u8; 32]) -> Self {
-        Rijndael256(Rijndael::new(key, [0, 1, 3, 4]))
+        Rijndael256(Rijndael::new(key))
     }
 
     fn encrypt(&self, block: &mut [u8; 32]) {
@@ -49,12 +49,13 @@ impl Rijndael256 {
 struct Rijndael<const COLUMNS: usize> {
     /// One word for each column, before the first round and after each.
     round_keys: [[u32; COLUMNS]; ROUNDS + 1],
-    /// By how many columns each row is shifted.
-    shifts: [usize; 4],
 }
 
 impl<const COLUMNS: usize> Rijndael<COLUMNS> {
-    fn new(key: &[u8; 32], shifts: [usize; 4]) -> Self {
+    /// By how many columns each row is shifted.
+    const SHIFTS: [usize; 4] = if COLUMNS == 8 { [0, 1, 3, 4] } else { [0, 1, 2, 3] };
+
+    fn new(key: &[u8; 32]) -> Self {
         let mut words: Vec<u32> = words_of(key).collect();
         let mut round_constant = 1;
         for i in KEY_WORDS..COLUMNS * (ROUNDS + 1) {
@@ -70,7 +71,7 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
             words.push(words[i - KEY_WORDS] ^ word);
         }
         let round_keys = std::array::from_fn(|round| std::array::from_fn(|i| words[round * COLUMNS + i]));
-        Rijndael { round_keys, shifts }
+        Rijndael { round_keys }
     }
 
     fn encrypt(&self, block: &mut [u8]) {
@@ -81,9 +82,7 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
         for key in &self.round_keys[1..ROUNDS] {
             let previous = state;
             for (i, column) in state.iter_mut().enumerate() {
-                let [a, b, c, d] = self
-                    .shifted_rows(&previous, i)
-                    .map(|byte| MIXED[usize::from(byte)]);
+                let [a, b, c, d] = Self::shifted_rows(&previous, i).map(|byte| MIXED[usize::from(byte)]);
                 *column = a ^ b.rotate_right(8) ^ c.rotate_right(16) ^ d.rotate_right(24) ^ key[i];
             }
         }
@@ -92,15 +91,15 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
             .zip(&self.round_keys[ROUNDS])
             .enumerate()
         {
-            let column = self.shifted_rows(&state, i).map(|byte| SBOX[usize::from(byte)]);
+            let column = Self::shifted_rows(&state, i).map(|byte| SBOX[usize::from(byte)]);
             bytes.copy_from_slice(&(u32::from_be_bytes(column) ^ key).to_be_bytes());
         }
     }
 
     /// Column `i` after the rows were shifted.
     #[inline]
-    fn shifted_rows(&self, state: &[u32; COLUMNS], i: usize) -> [u8; 4] {
-        std::array::from_fn(|row| state[(i + self.shifts[row]) % COLUMNS].to_be_bytes()[row])
+    fn shifted_rows(state: &[u32; COLUMNS], i: usize) -> [u8; 4] {
+        std::array::from_fn(|row| state[(i + Self::SHIFTS[row]) % COLUMNS].to_be_bytes()[row])
     }
 }
 
@@ -167,7 +166,7 @@ mod tests {
         #[test]
         fn four_columns_are_aes(key: [u8; 32], block: [u8; 16]) {
             let mut ours = block;
-            Rijndael::<4>::new(&key, [0, 1, 2, 3]).encrypt(&mut ours);
+            Rijndael::<4>::new(&key).encrypt(&mut ours);
             let mut theirs = block.into();
             aes::Aes256::new(&key.into()).encrypt_block(&mut theirs);
             prop_assert_eq!(ours, theirs.0);

@@ -20,6 +20,9 @@ const LOG: [u8; 256] = log();
 /// The "Armenian shuffle": where each byte comes from.
 const SHUFFLE: [usize; 16] = [8, 11, 12, 15, 2, 1, 6, 5, 10, 9, 14, 13, 0, 7, 4, 3];
 
+/// The linear layer of a round: four pseudo-Hadamard transforms of all pairs, with a shuffle in between.
+const MATRIX: [[u16; 16]; 16] = matrix();
+
 /// The cipher with its key.
 pub(super) struct SaferPlus {
     subkeys: [[u8; 16]; SUBKEYS],
@@ -90,20 +93,55 @@ fn xor_and_add(block: &mut [u8; 16], key: &[u8; 16]) {
     }
 }
 
-/// The linear layer: four times the pseudo-Hadamard transform of all pairs, with a shuffle in between.
+/// The linear layer, as a product with its matrix.
 fn diffuse(block: &mut [u8; 16]) {
-    hadamard(block);
-    for _ in 0..3 {
-        *block = SHUFFLE.map(|from| block[from]);
-        hadamard(block);
+    let mut sums = [0u16; 16];
+    for (byte, row) in block.iter().zip(&MATRIX) {
+        for (sum, factor) in sums.iter_mut().zip(row) {
+            *sum = sum.wrapping_add(u16::from(*byte) * factor);
+        }
     }
+    *block = sums.map(|sum| sum.to_le_bytes()[0]);
 }
 
-fn hadamard(block: &mut [u8; 16]) {
-    for pair in block.chunks_exact_mut(2) {
-        let sum = pair[0].wrapping_add(pair[1]);
-        (pair[0], pair[1]) = (sum.wrapping_add(pair[0]), sum);
+/// The matrix of the linear layer: what it makes of a single one at each place. Its elements are bytes, but
+/// sums of 16 bits are what processors add side by side.
+const fn matrix() -> [[u16; 16]; 16] {
+    let mut matrix = [[0; 16]; 16];
+    let mut i = 0;
+    while i < 16 {
+        matrix[i][i] = 1;
+        matrix[i] = hadamard(&matrix[i]);
+        let mut times = 0;
+        while times < 3 {
+            matrix[i] = hadamard(&shuffle(&matrix[i]));
+            times += 1;
+        }
+        i += 1;
     }
+    matrix
+}
+
+/// The pseudo-Hadamard transform of all pairs.
+const fn hadamard(block: &[u16; 16]) -> [u16; 16] {
+    let mut transformed = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        transformed[i] = 2 * block[i] + block[i + 1];
+        transformed[i + 1] = block[i] + block[i + 1];
+        i += 2;
+    }
+    transformed
+}
+
+const fn shuffle(block: &[u16; 16]) -> [u16; 16] {
+    let mut shuffled = [0; 16];
+    let mut i = 0;
+    while i < 16 {
+        shuffled[i] = block[SHUFFLE[i]];
+        i += 1;
+    }
+    shuffled
 }
 
 /// The bias of byte `j` of subkey `i`, both counted from one.

@@ -64,7 +64,7 @@ impl Socket {
             for _ in 0..BATCH {
                 match self.socket.recv_from(&mut datagram) {
                     Ok((bytes, from)) => {
-                        self.answer(&datagram[..bytes], &from, directory, &mut intake, &mut complaint)
+                        self.answer(&datagram[..bytes], &from, directory, &mut intake, &mut complaint);
                     }
                     Err(_) => break,
                 }

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::io;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime};
@@ -15,6 +16,7 @@ use ocsp::spill::{self, ReadError};
 use tracing::{error, info, warn};
 
 use super::Intake;
+use crate::error::StartError;
 use crate::throttle::Throttle;
 
 /// The directory is listed at least this often: a file written in the same clock tick as the last listing does not
@@ -28,6 +30,8 @@ const FILES_PER_TURN: usize = 1_000;
 const MAX_BAD_FILES: usize = 1_000;
 
 const BAD_SUFFIX: &str = "bad";
+
+const SET_GROUP_ID: u32 = 0o2000;
 
 /// Whether the socket may take results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +56,27 @@ pub(crate) struct Spill {
 }
 
 impl Spill {
-    pub(crate) fn new(directory: PathBuf) -> Spill {
+    /// Makes the directory if it is absent, for those who may write to the socket.
+    pub(crate) fn open(directory: &Path, socket_mode: u32, group: Option<u32>) -> Result<Spill, StartError> {
+        if !directory.exists() {
+            fs::create_dir(directory).map_err(StartError::io(directory, "create the spill directory"))?;
+            chown(directory, None, group).map_err(StartError::io(
+                directory,
+                "give the spill directory to socket_group",
+            ))?;
+            // Files inherit the group, so that this daemon can read what the core's user leaves.
+            fs::set_permissions(
+                directory,
+                fs::Permissions::from_mode(SET_GROUP_ID | searchable(socket_mode)),
+            )
+            .map_err(StartError::io(directory, "set the spill directory's permissions"))?;
+        }
+        // Now, because a directory that cannot be read should be noticed at the start.
+        fs::read_dir(directory).map_err(StartError::io(directory, "read the spill directory"))?;
+        Ok(Spill::new(directory.to_owned()))
+    }
+
+    fn new(directory: PathBuf) -> Spill {
         Spill {
             directory,
             pending: VecDeque::new(),
@@ -174,6 +198,11 @@ impl Spill {
     }
 }
 
+/// Who may read a file may search a directory.
+fn searchable(mode: u32) -> u32 {
+    mode | (mode & 0o444) >> 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::tests::{handover, intake, queued};
@@ -189,6 +218,20 @@ mod tests {
         entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect()
+    }
+
+    #[test]
+    fn the_directory_is_made_for_the_core_s_group() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("spill");
+        Spill::open(&path, 0o660, None).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o2770);
+        assert!(Spill::open(&path, 0o660, None).is_ok());
+        let orphan = parent.path().join("absent/spill");
+        assert!(matches!(
+            Spill::open(&orphan, 0o660, None),
+            Err(StartError::NoDirectory { .. })
+        ));
     }
 
     #[test]

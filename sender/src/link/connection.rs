@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use config::Address;
 use nagios::CheckResult;
-use nsca::classic::ClientSession;
+use nsca::classic::{ClientSession, SessionError};
 use nsca::packet::Truncated;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
@@ -33,6 +33,23 @@ pub(crate) const PROOF_TIME: Duration = Duration::from_millis(500);
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 8;
 
+/// Where addresses come from.
+pub(crate) trait Resolve {
+    /// All addresses that a name has at this moment.
+    fn resolve(&self, address: &Address) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
+}
+
+/// The system's own: its hosts file, DNS, or what it is set up for.
+pub(crate) struct System;
+
+impl Resolve for System {
+    async fn resolve(&self, address: &Address) -> io::Result<Vec<SocketAddr>> {
+        Ok(lookup_host((address.host.as_str(), address.port))
+            .await?
+            .collect())
+    }
+}
+
 /// An open connection whose init packet has arrived.
 pub(crate) struct Connection {
     stream: TcpStream,
@@ -43,8 +60,12 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Resolves the name anew, tries each address, and waits for the init packet.
-    pub(crate) async fn open(address: &Address, session: ClientSession) -> Result<Connection, LinkError> {
-        let stream = connect(address).await?;
+    pub(crate) async fn open(
+        address: &Address,
+        resolver: &impl Resolve,
+        session: ClientSession,
+    ) -> Result<Connection, LinkError> {
+        let stream = connect(address, resolver).await?;
         let mut connection = Connection {
             stream,
             session,
@@ -106,7 +127,7 @@ impl Connection {
         while !self.session.is_ready() {
             match self.stream.read(&mut buffer[..missing]).await {
                 Ok(bytes) if bytes > 0 => {
-                    missing -= self.session.handle_bytes(&buffer[..bytes], Instant::now())?
+                    missing -= self.session.handle_bytes(&buffer[..bytes], Instant::now())?;
                 }
                 // A reset at this place means what a close means: nothing was refused yet.
                 _ => return Ok(self.session.handle_eof()?),
@@ -124,27 +145,23 @@ impl Connection {
         let mut buffer = [0; 64];
         match self.stream.read(&mut buffer).await {
             Ok(0) => Ok(()),
-            Ok(bytes) => Err(self
-                .session
-                .handle_bytes(&buffer[..bytes], Instant::now())
-                .map_or_else(LinkError::Session, |_| {
-                    LinkError::Refused(io::ErrorKind::InvalidData.into())
-                })),
+            Ok(bytes) => Err(SessionError::Unexpected { bytes }.into()),
             Err(error) => Err(LinkError::Refused(error)),
         }
     }
 }
 
-/// The first of the name's addresses that answers.
-async fn connect(address: &Address) -> Result<TcpStream, LinkError> {
-    let mut failure = LinkError::NoAddress {
-        host: address.host.clone(),
-    };
-    for address in resolve(address).await? {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(address))
-            .await
-            .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-        {
+/// The first of the addresses that answers.
+async fn connect(address: &Address, resolver: &impl Resolve) -> Result<TcpStream, LinkError> {
+    let host = || address.host.clone();
+    let resolved = timeout(CONNECT_TIMEOUT, resolver.resolve(address)).await;
+    let addresses = resolved
+        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
+        .map_err(|source| LinkError::Resolve { host: host(), source })?;
+    let mut failure = LinkError::NoAddress { host: host() };
+    for address in addresses.into_iter().take(MAX_ADDRESSES) {
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+        match connected.unwrap_or(Err(io::ErrorKind::TimedOut.into())) {
             Ok(stream) => return Ok(stream),
             Err(source) => {
                 debug!(%address, error = %source, "no connection");
@@ -153,18 +170,4 @@ async fn connect(address: &Address) -> Result<TcpStream, LinkError> {
         }
     }
     Err(failure)
-}
-
-async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, LinkError> {
-    let lookup = lookup_host((address.host.as_str(), address.port));
-    match timeout(CONNECT_TIMEOUT, lookup)
-        .await
-        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-    {
-        Ok(addresses) => Ok(addresses.take(MAX_ADDRESSES).collect()),
-        Err(source) => Err(LinkError::Resolve {
-            host: address.host.clone(),
-            source,
-        }),
-    }
 }

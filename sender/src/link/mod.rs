@@ -29,7 +29,9 @@ use crate::backoff::Backoff;
 use crate::outbox::Outbox;
 use crate::throttle::Throttle;
 use batch::{BatchSize, LINGER};
-use connection::Connection;
+use connection::{Connection, Resolve};
+
+pub(crate) use connection::System;
 use error::LinkError;
 
 /// Failures in a row from which on somebody must act.
@@ -50,8 +52,9 @@ pub(crate) struct Record {
 }
 
 /// A destination and the way there.
-pub(crate) struct Link {
+pub(crate) struct Link<R> {
     destination: Destination,
+    resolver: R,
     /// Its place in the outbox.
     index: usize,
     outbox: Arc<Outbox>,
@@ -88,17 +91,19 @@ impl Record {
     }
 }
 
-impl Link {
+impl<R: Resolve + Sync> Link<R> {
     pub(crate) fn new(
         destination: Destination,
+        resolver: R,
         index: usize,
         outbox: Arc<Outbox>,
         record: Arc<Record>,
         seed: u64,
-    ) -> Link {
+    ) -> Link<R> {
         let mut random = StdRng::seed_from_u64(seed);
         Link {
             destination,
+            resolver,
             index,
             outbox,
             record,
@@ -143,7 +148,7 @@ impl Link {
             ..
         } = &self.destination;
         let session = ClientSession::new(secret.clone(), *packet_size, self.random.next_u64());
-        let mut connection = Connection::open(address, session).await?;
+        let mut connection = Connection::open(address, &self.resolver, session).await?;
         let opened = Instant::now();
         let mut delivery = Delivery { results: 0, end: 0 };
         loop {
@@ -249,5 +254,89 @@ impl Link {
                 "results did not fit into their packets; one whose name is cut is unknown to the other core"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+
+    use config::Address;
+    use nsca::packet::{INIT_BYTES, PACKET_BYTES, PacketSize};
+    use nsca::{Method, Secret};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::testing::numbered;
+
+    /// A resolver whose answer changes.
+    #[derive(Clone, Default)]
+    struct Moving(Arc<Mutex<Vec<SocketAddr>>>);
+
+    impl Resolve for Moving {
+        async fn resolve(&self, _: &Address) -> io::Result<Vec<SocketAddr>> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+    }
+
+    /// Takes one connection and gives the number of packets in it.
+    async fn daemon(listener: TcpListener) -> usize {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.write_all(&[0; INIT_BYTES]).await.unwrap();
+        let mut packets = Vec::new();
+        stream.read_to_end(&mut packets).await.unwrap();
+        packets.len() / PACKET_BYTES
+    }
+
+    #[tokio::test]
+    async fn a_name_is_resolved_at_each_attempt_and_all_its_addresses_are_tried() {
+        let names = Moving::default();
+        let outbox = Arc::new(Outbox::new([String::from("moving")].into_iter()));
+        let record = Arc::new(Record::default());
+        let destination = Destination {
+            name: "moving".into(),
+            address: "moving.example.org:5667".parse().unwrap(),
+            secret: Secret::new(Method::None, b""),
+            packet_size: PacketSize::Modern,
+        };
+        let stop = CancellationToken::new();
+        let link = Link::new(
+            destination,
+            names.clone(),
+            0,
+            Arc::clone(&outbox),
+            Arc::clone(&record),
+            1,
+        );
+        let running = tokio::spawn(link.run(stop.clone()));
+        outbox.push([CheckResult::clone(&numbered(1))].into_iter());
+        while record.failure().is_none() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(
+            record.failure().unwrap(),
+            "the name moving.example.org has no address"
+        );
+
+        let (dead, alive) = (
+            TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            TcpListener::bind("[::1]:0").await.unwrap(),
+        );
+        *names.0.lock().unwrap() = vec![dead.local_addr().unwrap(), alive.local_addr().unwrap()];
+        drop(dead);
+        assert_eq!(daemon(alive).await, 1);
+
+        let moved = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        *names.0.lock().unwrap() = vec![moved.local_addr().unwrap()];
+        outbox.push((2..5).map(|n| CheckResult::clone(&numbered(n))));
+        assert_eq!(daemon(moved).await, 3);
+        stop.cancel();
+        running.await.unwrap();
+        assert_eq!(
+            (outbox.counts(0), record.delivered.load(Relaxed), record.failure()),
+            ((0, 0), 4, None)
+        );
     }
 }

@@ -32,6 +32,9 @@ const PIPE_BYTES: i32 = 1 << 20;
 /// How much one read takes at most.
 const READ_BYTES: usize = 256 << 10;
 
+/// How many reads one pipe gets before others, and the stop, have their turn. All that the pipe can hold, and more.
+const READS_PER_TURN: usize = 16;
+
 /// How often the path is compared with the FIFO that is open.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -144,9 +147,9 @@ impl Pipe {
         })
     }
 
-    /// Reads everything that is there.
+    /// Reads what is there, within a turn's limit.
     fn drain(&mut self, buffer: &mut [u8], drain: &mut Drain, told: &mut Told) {
-        loop {
+        for _ in 0..READS_PER_TURN {
             match (&self.file).read(buffer) {
                 Ok(0) => return,
                 Ok(bytes) => drain.take(&mut self.lines, &buffer[..bytes], told),

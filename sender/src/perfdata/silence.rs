@@ -99,7 +99,7 @@ pub(crate) async fn watch(
                  prints them), process_perf_data of hosts and services, and restart the core: it opens the FIFO only then"
             ),
             Some(Change::Speaks) => {
-                info!(fifo = %fifo.display(), "the core writes into the perfdata FIFO again")
+                info!(fifo = %fifo.display(), "the core writes into the perfdata FIFO again");
             }
             None => {}
         }
@@ -151,5 +151,17 @@ mod tests {
         for n in 0..10_u8 {
             assert_eq!(watch.look(at(n.into()), u64::from(n) / 2), None);
         }
+    }
+
+    #[test]
+    fn the_newest_check_of_hosts_and_services_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status.dat");
+        let text = "info {\n\tcreated=99\n\t}\nhoststatus {\n\thost_name=a\n\tlast_check=20\n\t}\n\
+                    servicestatus {\n\thost_name=a\n\tservice_description=b\n\tlast_check=30\n\t}\n\
+                    hoststatus {\n\thost_name=never\n\tlast_check=0\n\t}\n";
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(newest_check(&path).unwrap(), at(30));
+        assert!(newest_check(&directory.path().join("absent")).is_err());
     }
 }

@@ -1,0 +1,124 @@
+//! An NSCA daemon that does what a script says, one connection after the other, as `nsca --daemon` does.
+
+use std::collections::VecDeque;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use nsca::Secret;
+use nsca::classic::ServerSession;
+use socket2::SockRef;
+
+/// Of a slow line: longer than a link lingers.
+const LATENCY: Duration = Duration::from_millis(150);
+
+/// What happens to one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Act {
+    /// Everything is read, then the connection is closed.
+    Take,
+    /// The connection is reset after so many results.
+    ResetAfter(usize),
+    /// The connection is closed before the init packet.
+    Slam,
+    /// What the client sends takes [`LATENCY`] to arrive, the rest is as in `Take`.
+    Late,
+}
+
+/// The daemon; it ends when it is dropped.
+pub(crate) struct Daemon {
+    pub(crate) address: SocketAddr,
+    taken: Arc<Mutex<Vec<Vec<String>>>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// `script` is for the first connections; later ones are taken.
+    pub(crate) fn start(address: &str, secret: Secret, script: &[Act]) -> Daemon {
+        let listener = TcpListener::bind(address).unwrap();
+        let address = listener.local_addr().unwrap();
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut script: VecDeque<Act> = script.iter().copied().collect();
+        let thread = std::thread::spawn({
+            let (taken, stop) = (Arc::clone(&taken), Arc::clone(&stop));
+            move || {
+                for stream in listener.incoming() {
+                    if stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let act = script.pop_front().unwrap_or(Act::Take);
+                    if let Some(results) = serve(stream.unwrap(), &secret, act) {
+                        taken.lock().unwrap().push(results);
+                    }
+                }
+            }
+        });
+        Daemon {
+            address,
+            taken,
+            stop,
+            thread: Some(thread),
+        }
+    }
+
+    /// Every result of a connection that ended in order, as `host;service;code;output`.
+    pub(crate) fn results(&self) -> Vec<String> {
+        self.taken.lock().unwrap().concat()
+    }
+
+    /// How many connections ended in order.
+    pub(crate) fn connections(&self) -> usize {
+        self.taken.lock().unwrap().len()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+        let _ = self.thread.take().unwrap().join();
+    }
+}
+
+/// The results, if the client ended the session and nothing was wrong.
+fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>> {
+    if matches!(act, Act::Slam) {
+        return None;
+    }
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let now = u32::try_from(now).unwrap();
+    let mut session = ServerSession::new(secret.clone(), [7; 128], now, None);
+    stream.write_all(&session.init_packet()).ok()?;
+    if matches!(act, Act::Late) {
+        std::thread::sleep(LATENCY);
+    }
+    let (mut results, mut buffer) = (Vec::new(), [0; 8192]);
+    loop {
+        let bytes = stream.read(&mut buffer).ok()?;
+        if bytes == 0 {
+            return session.handle_eof().ok().map(|()| results);
+        }
+        let mut rest = &buffer[..bytes];
+        while !rest.is_empty() {
+            rest = &rest[session.handle_bytes(rest)..];
+            // A bad packet ends the connection at once, as the stock daemon ends it.
+            while let Some(report) = session.poll_report(now).ok()? {
+                let [host, service, output] =
+                    [report.host, report.service, report.output].map(String::from_utf8_lossy);
+                results.push(format!("{host};{service};{};{output}", report.code));
+                if matches!(act, Act::ResetAfter(limit) if results.len() == limit) {
+                    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                    return None;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! A stage for the sender: a directory, a configuration, results, and daemons that take them.
+
+#![allow(dead_code, reason = "each test program uses its own part of this")]
+
+pub(crate) mod daemon;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use config::{Destination, PerfdataFifo};
+use nagios::{CheckResult, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
+use nsca::packet::PacketSize;
+use nsca::{Method, Secret};
+
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A sender whose files are in `directory`.
+pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) -> config::Sender {
+    config::Sender {
+        socket: directory.join("ocsp.sock"),
+        socket_mode: 0o660,
+        socket_group: None,
+        spill: directory.join("spill"),
+        perfdata: Some(PerfdataFifo {
+            path: directory.join("perfdata.fifo"),
+            copy_to: Some(directory.join("copy")),
+        }),
+        destinations,
+    }
+}
+
+pub(crate) fn secret() -> Secret {
+    Secret::new(Method::Xor, b"a password")
+}
+
+pub(crate) fn destination(name: &str, address: &str) -> Destination {
+    Destination {
+        name: name.into(),
+        address: address.parse().unwrap(),
+        secret: secret(),
+        packet_size: PacketSize::Modern,
+    }
+}
+
+/// A result whose output is its number.
+pub(crate) fn numbered(number: usize) -> CheckResult {
+    let service = ServiceDescription::try_from("count").unwrap();
+    CheckResult {
+        object: Object::Service(HostName::try_from("web").unwrap(), service),
+        code: ReturnCode::new(0),
+        output: PluginOutput::from_text(number.to_string().as_bytes()),
+        check_time: Timestamp::from_seconds(1_700_000_000),
+        state_type: None,
+        attempt: None,
+        check_type: None,
+    }
+}
+
+/// What [`numbered`] results look like on the other side.
+pub(crate) fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("web;count;0;{number}")).collect()
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within {DEADLINE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,8 @@
+//! What the end-to-end tests share. Each test binary uses a part of it.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+pub mod client;
+pub mod fifo;
+pub mod process;
+pub mod standby;
+pub mod wait;

@@ -1,0 +1,80 @@
+//! A receiver of `understudy run` with a command file in a directory of its own.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::process::{Running, UNDERSTUDY};
+use super::wait;
+
+/// The password of all tests that do not want another.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+/// A running receiver.
+pub struct Standby {
+    pub directory: TempDir,
+    pub daemon: Running,
+    pub address: SocketAddr,
+}
+
+/// What a test wants to be different.
+pub struct Options<'a> {
+    /// Lines for `[receiver]`.
+    pub receiver: &'a str,
+    /// Lines for `[[receiver.listener]]`.
+    pub listener: &'a str,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { receiver: "", listener: "encryption = \"rijndael-128\"" }
+    }
+}
+
+impl Standby {
+    /// Starts a receiver. Its command file is `nagios.cmd` in the directory, and does not exist yet.
+    #[track_caller]
+    pub fn start(options: &Options<'_>) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().display();
+        let Options { receiver, listener } = options;
+        let config = write_secret(
+            &directory.path().join("standby.toml"),
+            &format!(
+                "[core]\ncommand_file = \"{path}/nagios.cmd\"\ncheck_result_path = \"{path}/checkresults\"\n\
+                 [receiver]\n{receiver}\n\
+                 [[receiver.listener]]\naddress = \"127.0.0.1:0\"\npassword = \"{PASSWORD}\"\n{listener}\n"
+            ),
+        );
+        let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(config));
+        daemon.wait_for("receiver listens");
+        let address = wait::until("the bound address", || listening_address(&daemon.said()));
+        Standby { directory, daemon, address }
+    }
+
+    pub fn command_file(&self) -> PathBuf {
+        self.directory.path().join("nagios.cmd")
+    }
+}
+
+/// The address in the daemon's log.
+fn listening_address(said: &str) -> Option<SocketAddr> {
+    said.lines()
+        .find(|line| line.contains("receiver listens"))?
+        .split_once("address=")?
+        .1
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
+}
+
+/// Writes a file that only its owner can read.
+pub fn write_secret(path: &Path, content: &str) -> PathBuf {
+    std::fs::write(path, content).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    path.to_owned()
+}
