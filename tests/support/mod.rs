@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod fifo;
+pub mod nagios4;
 pub mod process;
 pub mod standby;
 pub mod wait;
