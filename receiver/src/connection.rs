@@ -241,7 +241,7 @@ fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, Name
     Ok(CheckResult {
         object,
         code: ReturnCode::new(report.code),
-        output: PluginOutput::from_escaped(report.output),
+        output: PluginOutput::from_text(report.output),
         check_time: now,
         state_type: None,
         attempt: None,

@@ -7,6 +7,7 @@
 mod sink;
 
 use std::io::{self, Write as _};
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -57,13 +58,15 @@ impl Injector {
             runtime: Handle::current(),
             trouble: None,
         };
-        std::thread::Builder::new()
-            .name("injector".into())
-            .spawn(move || {
-                worker.run();
-                // Nobody waits any more when the receiver itself is gone.
-                let _ = at_end.send(());
-            })?;
+        std::thread::Builder::new().name("injector".into()).spawn(move || {
+            if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+                // A receiver that takes results and never injects them would look alive.
+                tracing::error!("the injector failed: the daemon ends, so that it is started anew; please report this");
+                std::process::exit(1);
+            }
+            // Nobody waits any more when the receiver itself is gone.
+            let _ = at_end.send(());
+        })?;
         Ok(Injector { abandon, ended })
     }
 
@@ -75,7 +78,7 @@ impl Injector {
             .is_err()
         {
             abandon.cancel();
-            // An error means that the thread panicked; its message is in the log.
+            // It cannot fail: the thread tells its end, or ends the program.
             let _ = ended.await;
         }
     }
@@ -160,9 +163,7 @@ impl Worker {
             return self.sink.wait(RETRY_PAUSE);
         }
         // Whether the time is over is asked by the caller.
-        let _ = self
-            .runtime
-            .block_on(tokio::time::timeout(RETRY_PAUSE, self.abandon.cancelled()));
+        let _ = self.runtime.block_on(async { tokio::time::timeout(RETRY_PAUSE, self.abandon.cancelled()).await });
     }
 
     /// Says that the core does not take results, if it is time to say so.

@@ -55,7 +55,8 @@ impl Recorder {
     #[track_caller]
     pub fn wait_for(&self, count: usize) -> Vec<String> {
         wait::until(&format!("{count} lines in the command file"), || {
-            (self.lines.lock().unwrap().len() >= count).then(|| self.commands())
+            let enough = self.lines.lock().unwrap().len() >= count;
+            enough.then(|| self.commands())
         })
     }
 }
