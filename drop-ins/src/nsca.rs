@@ -1,7 +1,7 @@
 //! A drop-in for `nsca`: what the original does around receiving. Receiving itself is the [`receiver`]'s.
 //!
 //! ```text
-//! nsca.cfg ─▶ bind ─▶ pid file free? ─▶ fork ─▶ pid file ─▶ chroot ─▶ nsca_group, nsca_user ─▶ serve ─▶ remove pid file
+//! nsca.cfg ─▶ pid file free? ─▶ bind ─▶ fork ─▶ pid file ─▶ chroot ─▶ nsca_group, nsca_user ─▶ serve ─▶ remove pid file
 //! ```
 //!
 //! `--single` and `--daemon` are the same here: one process serves every connection at the same time. `--inetd` serves
@@ -122,11 +122,11 @@ fn stand_alone(
     identity: &Identity,
     log: Log,
 ) -> Result<(), Refusal> {
-    let settings = cfg.receiver(&cfg.listen_addresses()?);
-    let bound = Receiver::bind(&settings)?;
     if let Some(path) = &cfg.pid_file {
         pid_file::refuse_if_running(path)?;
     }
+    let settings = cfg.receiver(&cfg.listen_addresses()?);
+    let bound = Receiver::bind(&settings)?;
     if !args.foreground {
         daemon::detach()?;
     }
