@@ -1,6 +1,8 @@
 //! What hostile, broken and unlucky peers and cores do to a receiver: each gets a clear message, costs little, and
 //! takes nothing else down.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
