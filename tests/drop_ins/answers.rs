@@ -29,10 +29,7 @@ fn assert_alike(what: &str, alike: &Alike, ours: &Said, stock: &Said) {
         Alike::Exactly => assert_eq!((&ours.out, &ours.err), (&stock.out, &stock.err), "{what}"),
         Alike::Usage => {
             assert_eq!(ours.err, stock.err, "{what}");
-            assert!(
-                ours.out.contains("Usage: ") && stock.out.contains("Usage: "),
-                "{what}: {ours:?}"
-            );
+            assert!(ours.out.contains("Usage: ") && stock.out.contains("Usage: "), "{what}: {ours:?}");
         }
         Alike::Code => {}
     }
@@ -101,9 +98,7 @@ fn impostor(kind: Impostor) -> u16 {
                 Impostor::SaysNothing => kept.push(stream),
                 Impostor::BreaksAfterInit => {
                     stream.write_all(&[0; nsca::packet::INIT_BYTES]).unwrap();
-                    socket2::SockRef::from(&stream)
-                        .set_linger(Some(std::time::Duration::ZERO))
-                        .unwrap();
+                    socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
                 }
                 Impostor::ReadsEverything => {
                     stream.write_all(&[0; nsca::packet::INIT_BYTES]).unwrap();
@@ -112,8 +107,7 @@ fn impostor(kind: Impostor) -> u16 {
             }
         }
         // Those that are told nothing give up by themselves.
-        kept.into_iter()
-            .for_each(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
+        kept.into_iter().for_each(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
     });
     port
 }
@@ -124,62 +118,14 @@ fn send_nsca_ends_as_the_original_does_whatever_the_daemon_does() {
     let too_long = &[b"web1\tHTTP\t0\tOK\x17web1\tHTTP\t0\t", &[b'x'; 6000][..]].concat()[..];
     type Case<'a> = (&'a str, Impostor, &'a [&'a str], &'a [u8], Alike);
     let cases: &[Case<'_>] = &[
-        (
-            "no init packet",
-            Impostor::ClosesAtOnce,
-            &[],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "silence",
-            Impostor::SaysNothing,
-            &["-to", "1"],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "nothing to send",
-            Impostor::ReadsEverything,
-            &[],
-            b"",
-            Alike::Exactly,
-        ),
-        (
-            "rubbish to send",
-            Impostor::ReadsEverything,
-            &[],
-            b"no tabs in here\n",
-            Alike::Exactly,
-        ),
-        (
-            "one result",
-            Impostor::ReadsEverything,
-            &[],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "quietly",
-            Impostor::ReadsEverything,
-            &["--quiet"],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "a set that is too long",
-            Impostor::ReadsEverything,
-            &[],
-            too_long,
-            Alike::Code,
-        ),
-        (
-            "a connection that breaks",
-            Impostor::BreaksAfterInit,
-            &[],
-            many,
-            Alike::Code,
-        ),
+        ("no init packet", Impostor::ClosesAtOnce, &[], RESULT, Alike::Exactly),
+        ("silence", Impostor::SaysNothing, &["-to", "1"], RESULT, Alike::Exactly),
+        ("nothing to send", Impostor::ReadsEverything, &[], b"", Alike::Exactly),
+        ("rubbish to send", Impostor::ReadsEverything, &[], b"no tabs in here\n", Alike::Exactly),
+        ("one result", Impostor::ReadsEverything, &[], RESULT, Alike::Exactly),
+        ("quietly", Impostor::ReadsEverything, &["--quiet"], RESULT, Alike::Exactly),
+        ("a set that is too long", Impostor::ReadsEverything, &[], too_long, Alike::Code),
+        ("a connection that breaks", Impostor::BreaksAfterInit, &[], many, Alike::Code),
     ];
     for (what, kind, args, input, alike) in cases {
         let site = Site::new(Method::Xor);
@@ -196,15 +142,8 @@ fn send_nsca_warns_when_the_daemon_refuses_a_result() {
     let _daemon = site.start(&mut our_nsca(), "--single");
     site.write("send_nsca.cfg", "password=wrong\nencryption_method=14\n");
     let said = site.send(&mut our_send_nsca(), &[], RESULT);
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (Some(0), SENT),
-        "as with the original"
-    );
-    assert!(
-        said.err.contains("Compare password and encryption method"),
-        "{said:?}"
-    );
+    assert_eq!((said.code, said.out.as_str()), (Some(0), SENT), "as with the original");
+    assert!(said.err.contains("Compare password and encryption method"), "{said:?}");
 }
 
 #[test]
@@ -217,38 +156,17 @@ fn nsca_refuses_to_start_as_the_original_does() {
         ("bogus=1", "Unknown option specified in config file"),
         ("password", "No variable value specified in config file"),
         ("server_port=-1", "Invalid port number specified in config file"),
-        (
-            "decryption_method=13",
-            "Invalid decryption method (13) in config file",
-        ),
-        (
-            "max_packet_age=901",
-            "Max packet age cannot be greater than 15 minutes (900 seconds).",
-        ),
-        (
-            "check_result_path=/nonexistent",
-            "check_result_path config variable found, but directory not writeable.",
-        ),
-        (
-            "server_address=nothing.invalid",
-            "Server address nothing.invalid port",
-        ),
+        ("decryption_method=13", "Invalid decryption method (13) in config file"),
+        ("max_packet_age=901", "Max packet age cannot be greater than 15 minutes (900 seconds)."),
+        ("check_result_path=/nonexistent", "check_result_path config variable found, but directory not writeable."),
+        ("server_address=nothing.invalid", "Server address nothing.invalid port"),
         ("server_address=192.0.2.1", "Network server bind failure (99: "),
         (&busy_port, "Network server bind failure (98: "),
     ];
     if Uid::current().is_root() {
-        cases.push((
-            "nsca_user=nobody-here",
-            "Could not get passwd entry for 'nobody-here'",
-        ));
-        cases.push((
-            "nsca_group=nobody-here",
-            "Could not get group entry for 'nobody-here'",
-        ));
-        cases.push((
-            "nsca_chroot=/nonexistent",
-            "can not chdir into chroot directory: ",
-        ));
+        cases.push(("nsca_user=nobody-here", "Could not get passwd entry for 'nobody-here'"));
+        cases.push(("nsca_group=nobody-here", "Could not get group entry for 'nobody-here'"));
+        cases.push(("nsca_chroot=/nonexistent", "can not chdir into chroot directory: "));
     }
     for (line, message) in cases {
         site.write_nsca_cfg(line);

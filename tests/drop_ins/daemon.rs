@@ -29,10 +29,7 @@ struct Background(Pid);
 impl Background {
     #[track_caller]
     fn start(site: &Site) -> Self {
-        let said = run(
-            our_nsca().arg("--daemon").arg("-c").arg(site.path("nsca.cfg")),
-            b"",
-        );
+        let said = run(our_nsca().arg("--daemon").arg("-c").arg(site.path("nsca.cfg")), b"");
         assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
         // A stale file is still there for a moment.
         let running = || Self::named_in(&site.path("nsca.pid")).filter(|daemon| daemon.stat().is_some());
@@ -41,16 +38,11 @@ impl Background {
 
     fn named_in(pid_file: &Path) -> Option<Self> {
         let text = fs::read_to_string(pid_file).ok()?;
-        text.strip_suffix('\n')?
-            .parse()
-            .ok()
-            .map(|pid| Background(Pid::from_raw(pid)))
+        text.strip_suffix('\n')?.parse().ok().map(|pid| Background(Pid::from_raw(pid)))
     }
 
     fn stat(&self) -> Option<String> {
-        fs::read_to_string(format!("/proc/{}/stat", self.0))
-            .ok()
-            .filter(|stat| !stat.contains(") Z "))
+        fs::read_to_string(format!("/proc/{}/stat", self.0)).ok().filter(|stat| !stat.contains(") Z "))
     }
 
     #[track_caller]
@@ -71,10 +63,7 @@ impl Drop for Background {
 
 fn site_with_pid_file() -> (Site, String) {
     let site = Site::new(Method::Rijndael128);
-    let lines = format!(
-        "decryption_method=14\npid_file={}\n",
-        site.path("nsca.pid").display()
-    );
+    let lines = format!("decryption_method=14\npid_file={}\n", site.path("nsca.pid").display());
     site.write_nsca_cfg(&lines);
     (site, lines)
 }
@@ -108,16 +97,9 @@ fn a_second_instance_is_refused_and_a_stale_pid_file_is_not() {
     let ours = run(our_nsca().args(["-f", "-c"]).arg(site.path("nsca.cfg")), b"");
     let stock = run(stock_nsca().args(["-f", "-c"]).arg(site.path("nsca.cfg")), b"");
     assert_eq!(ours.code, stock.code);
-    let message = format!(
-        "There's already an NSCA server running (PID {}).  Bailing out...",
-        daemon.0
-    );
+    let message = format!("There's already an NSCA server running (PID {}).  Bailing out...", daemon.0);
     assert!(ours.err.contains(&message), "{ours:?}");
-    assert_eq!(
-        site.send(&mut our_send_nsca(), &[], RESULT).code,
-        Some(0),
-        "the first one serves on"
-    );
+    assert_eq!(site.send(&mut our_send_nsca(), &[], RESULT).code, Some(0), "the first one serves on");
 }
 
 #[test]
@@ -184,10 +166,7 @@ fn results_wait_for_the_core_and_a_stop_waits_for_them() {
     daemon.wait_for("results wait");
     daemon.signal(Signal::SIGTERM);
     daemon.wait_for("Caught SIGTERM - shutting down...");
-    assert!(
-        !command_file.exists(),
-        "no regular file in the place of the command file"
-    );
+    assert!(!command_file.exists(), "no regular file in the place of the command file");
     let core = Recorder::start(&command_file);
     assert_eq!(daemon.wait().code(), Some(0));
     daemon.wait_for("Daemon shutdown");
@@ -210,26 +189,15 @@ fn under_inetd_it_serves_the_connection_on_standard_input() {
     let mut client = Client::greet(stream, client::secret(), 0);
     client.send("web1", "HTTP", "OK");
     client.stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(
-        client.wait_for_close(),
-        End::Clean,
-        "nothing but the init packet was said"
-    );
+    assert_eq!(client.wait_for_close(), End::Clean, "nothing but the init packet was said");
     let status = wait::until("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     site.core.wait_for(1);
     assert_eq!(site.commands(), [LINE]);
 
     // The original exits 0, and inetd's administrator wonders.
-    let said = run(
-        our_nsca().arg("-c").arg(site.path("nsca.cfg")).arg("--inetd"),
-        b"",
-    );
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (Some(2), ""),
-        "without a connection"
-    );
+    let said = run(our_nsca().arg("-c").arg(site.path("nsca.cfg")).arg("--inetd"), b"");
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "without a connection");
 }
 
 /// As root it gives up its rights; anybody else has none to give up, and cannot change root.
@@ -250,9 +218,7 @@ fn it_changes_root_and_user() {
         assert!(said.err.contains("can not chroot: "), "{said:?}");
         return;
     }
-    let nobody = User::from_name("nobody")
-        .unwrap()
-        .expect("every Debian has a user nobody");
+    let nobody = User::from_name("nobody").unwrap().expect("every Debian has a user nobody");
     fs::set_permissions(&jail, fs::Permissions::from_mode(0o755)).unwrap();
     nix::unistd::chown(&jail.join("nagios.cmd"), Some(nobody.uid), None).unwrap();
     let daemon = site.start(&mut our_nsca(), "--single");
@@ -266,10 +232,7 @@ fn it_changes_root_and_user() {
     assert_eq!(field("Uid:"), vec![nobody.uid.to_string(); 4]);
     assert_eq!(field("Gid:"), vec![nobody.gid.to_string(); 4]);
     assert!(!field("Groups:").contains(&"0".to_owned()));
-    assert_eq!(
-        site.path("nsca.pid").metadata().unwrap().uid(),
-        nobody.uid.as_raw()
-    );
+    assert_eq!(site.path("nsca.pid").metadata().unwrap().uid(), nobody.uid.as_raw());
     assert_eq!(site.send(&mut stock_send_nsca(), &[], RESULT).code, Some(0));
     core.wait_for(1);
 }

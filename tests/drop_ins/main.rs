@@ -21,8 +21,7 @@ const LINE: &[u8] = b"PROCESS_SERVICE_CHECK_RESULT;web1;HTTP;0;OK";
 
 /// The file of a Debian package, changed as a site must: `changes` are keys with their new values.
 fn site_version(path: &str, package: &str, changes: &[(&str, &str)]) -> String {
-    let file =
-        fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}: run `apt-get install {package}`"));
+    let file = fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}: run `apt-get install {package}`"));
     let changed = |line: &str| {
         let key = line.split('=').next().unwrap_or_default();
         let change = changes.iter().find(|(changed, _)| *changed == key);
@@ -57,20 +56,10 @@ fn the_files_of_the_packages_work_with_every_pair_of_programs() {
             ],
         );
         site.write("nsca.cfg", &nsca_cfg);
-        site.write(
-            "send_nsca.cfg",
-            &site_version("/etc/send_nsca.cfg", "nsca-client", &[]),
-        );
+        site.write("send_nsca.cfg", &site_version("/etc/send_nsca.cfg", "nsca-client", &[]));
         let _daemon = site.start(&mut nsca, "--single");
         let said = site.send(&mut send_nsca, &[], RESULT);
-        assert_eq!(
-            said,
-            Said {
-                code: Some(0),
-                out: SENT.into(),
-                err: String::new()
-            }
-        );
+        assert_eq!(said, Said { code: Some(0), out: SENT.into(), err: String::new() });
         site.core.wait_for(1);
         assert_eq!(site.commands(), [LINE], "{nsca:?}, {send_nsca:?}");
     }
