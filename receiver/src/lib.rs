@@ -59,6 +59,7 @@ pub struct Receiver {
     addresses: Vec<SocketAddr>,
     injector: Injector,
     tasks: TaskTracker,
+    accepting: CancellationToken,
     stopping: CancellationToken,
 }
 
@@ -90,13 +91,40 @@ impl Receiver {
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
-        let addresses = bound.iter().map(Bound::address).collect();
+        let accepting = stopping.child_token();
+        let mut receiver = Receiver {
+            shared,
+            addresses: Vec::new(),
+            injector,
+            tasks,
+            accepting,
+            stopping,
+        };
+        receiver.accept(bound);
+        Ok(receiver)
+    }
+
+    /// Listens on `bound` from now on, instead of where it listened. Open connections go on under the settings that
+    /// they began with, and results that wait for the core wait on.
+    pub fn relisten(&mut self, bound: Vec<Bound>) {
+        self.accepting.cancel();
+        self.accepting = self.stopping.child_token();
+        self.accept(bound);
+    }
+
+    fn accept(&mut self, bound: Vec<Bound>) {
+        self.addresses = bound.iter().map(Bound::address).collect();
         for bound in bound {
-            let (socket, entrance) = bound.open(shared.clone());
-            let accepting = listener::accept(socket, entrance, tasks.clone(), stopping.clone());
-            tasks.spawn(accepting);
+            let (socket, entrance) = bound.open(self.shared.clone());
+            let (accepting, stopping) = (self.accepting.clone(), self.stopping.clone());
+            self.tasks.spawn(listener::accept(
+                socket,
+                entrance,
+                self.tasks.clone(),
+                accepting,
+                stopping,
+            ));
         }
-        Ok(Receiver { shared, addresses, injector, tasks, stopping })
     }
 
     /// Where it listens, in the order of the configuration. Port 0 has become the port that the system gave.
@@ -109,7 +137,9 @@ impl Receiver {
         let peer = stream.peer_addr()?;
         let entrance = Arc::new(Entrance::new(listener.clone(), self.shared.clone()));
         if let Some(pass) = entrance.admit(peer.ip()) {
-            Connection::new(stream, peer, entrance, pass).run(self.stopping.clone()).await;
+            Connection::new(stream, peer, entrance, pass)
+                .run(self.stopping.clone())
+                .await;
         }
         Ok(())
     }
@@ -125,8 +155,14 @@ impl Receiver {
         let deadline = tokio::time::Instant::now() + grace;
         self.stopping.cancel();
         self.tasks.close();
-        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
-            tracing::warn!(connections = self.tasks.len(), "connections still open at the end of the grace period");
+        if tokio::time::timeout_at(deadline, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                connections = self.tasks.len(),
+                "connections still open at the end of the grace period"
+            );
         }
         let counters = self.shared.counters.clone();
         drop(self.shared);

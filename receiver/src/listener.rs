@@ -42,15 +42,37 @@ impl Bound {
             Some(address) => bind(address),
             None => Err(e),
         });
-        let failed = |error| StartError::Bind { address: listener.address, error };
+        let failed = |error| StartError::Bind {
+            address: listener.address,
+            error,
+        };
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Bound { socket, address, listener: listener.clone() })
+        Ok(Bound {
+            socket,
+            address,
+            listener: listener.clone(),
+        })
     }
 
     /// The address, with the port that the system gave in place of port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The same socket for other settings of the same address, so that new settings need no second bind and turn nobody
+    /// away: who connects in between waits in the socket's queue.
+    pub fn again(&self, listener: &Listener) -> io::Result<Bound> {
+        Ok(Bound {
+            socket: self.socket.try_clone()?,
+            address: self.address,
+            listener: listener.clone(),
+        })
+    }
+
+    /// The settings that it was bound with.
+    pub fn listener(&self) -> &Listener {
+        &self.listener
     }
 
     pub(crate) fn open(self, shared: Arc<Shared>) -> (std::net::TcpListener, Entrance) {
@@ -87,11 +109,12 @@ pub(crate) fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Accepts until `stopping`.
+/// Accepts until `accepting` is cancelled. The connections last until `stopping`.
 pub(crate) async fn accept(
     socket: std::net::TcpListener,
     entrance: Entrance,
     tasks: TaskTracker,
+    accepting: CancellationToken,
     stopping: CancellationToken,
 ) {
     let entrance = Arc::new(entrance);
@@ -105,11 +128,13 @@ pub(crate) async fn accept(
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
-            () = stopping.cancelled() => return,
+            () = accepting.cancelled() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(pass) = entrance.admit(peer.ip()) else { continue };
+                let Some(pass) = entrance.admit(peer.ip()) else {
+                    continue;
+                };
                 let connection = Connection::new(stream, peer, entrance.clone(), pass);
                 tasks.spawn(connection.run(stopping.clone()));
             }

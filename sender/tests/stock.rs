@@ -12,24 +12,27 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use common::daemon::Daemon;
 use common::{configuration, destination, eventually, numbered, secret};
 use nix::fcntl::OFlag;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::sys::wait::waitpid;
+use nix::unistd::{Pid, mkfifo};
 use sender::Sender;
 use sender::perfdata::template;
 
 /// A program that ends with the test.
-struct Program(Child);
+struct Program(Pid);
 
 impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = kill(self.0, Signal::SIGKILL);
+        // Fails for a daemon, which is not our child.
+        let _ = waitpid(self.0, None);
     }
 }
 
@@ -74,21 +77,32 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn nsca(directory: &Path, port: u16, password: &str) -> Program {
-    let config = directory.join("nsca.cfg");
+async fn nsca(directory: &Path, port: u16, password: &str) -> Program {
+    let (config, pid_file) = (directory.join("nsca.cfg"), directory.join("nsca.pid"));
     let text = format!(
         "server_address=127.0.0.1\nserver_port={port}\ncommand_file={}\npassword={password}\ndecryption_method=1\n\
-         max_packet_age=30\naggregate_writes=0\nappend_to_file=0\ndebug=0\n",
-        directory.join("nagios.cmd").display()
+         max_packet_age=30\naggregate_writes=0\nappend_to_file=0\ndebug=0\n\
+         pid_file={}\n",
+        directory.join("nagios.cmd").display(),
+        pid_file.display()
     );
     fs::write(&config, text).unwrap();
-    let child = Command::new("nsca")
+    let status = Command::new("nsca")
         .arg("-c")
         .arg(&config)
         .arg("--single")
-        .stderr(Stdio::null())
-        .spawn();
-    Program(child.expect("Debian's package nsca is installed"))
+        .status();
+    assert!(status.expect("Debian's package nsca is installed").success());
+    // It goes into the background, and says there who it is.
+    let mut pid = None;
+    eventually("nsca runs", || {
+        pid = fs::read_to_string(&pid_file)
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
+        pid.is_some()
+    })
+    .await;
+    Program(Pid::from_raw(pid.unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,7 +118,7 @@ async fn a_real_nsca_gets_every_result() {
     let mut odd = numbered(300);
     odd.output = nagios::PluginOutput::from_parts(b"a \\ b; \xc3\xa4", b"t=1", b"second\nthird");
     sender.submit(odd).unwrap();
-    let _nsca = nsca(directory.path(), port, "a password");
+    let _nsca = nsca(directory.path(), port, "a password").await;
     eventually("all commands are written", || commands.commands().len() >= 301).await;
     let mut expected: Vec<_> = (0..300)
         .map(|number| format!("PROCESS_SERVICE_CHECK_RESULT;web;count;0;{number}"))
@@ -122,7 +136,7 @@ async fn a_real_nsca_with_another_password_confirms_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let commands = CommandFile::create(&directory.path().join("nagios.cmd"));
     let port = free_port();
-    let _nsca = nsca(directory.path(), port, "another password");
+    let _nsca = nsca(directory.path(), port, "another password").await;
     let destinations = vec![destination("standby", &format!("127.0.0.1:{port}"))];
     let sender = Sender::start(&configuration(directory.path(), destinations), None)
         .await
@@ -185,7 +199,8 @@ fn nagios4(directory: &Path) -> Program {
         .arg(directory.join("nagios.cfg"))
         .stdout(Stdio::null())
         .spawn();
-    Program(child.expect("Debian's package nagios4-core is installed"))
+    let pid = child.expect("Debian's package nagios4-core is installed").id();
+    Program(Pid::from_raw(pid.try_into().unwrap()))
 }
 
 #[tokio::test(flavor = "multi_thread")]

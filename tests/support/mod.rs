@@ -1,8 +1,15 @@
 //! What the end-to-end tests share. Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
+#![allow(
+    unreachable_pub,
+    reason = "in a test binary nothing can be reached from outside"
+)]
 
 pub mod client;
 pub mod fifo;
+pub mod nagios4;
+pub mod peers;
 pub mod process;
+pub mod site;
 pub mod standby;
 pub mod wait;

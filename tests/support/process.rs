@@ -1,10 +1,11 @@
 //! Programs that a test runs: what they say is kept, and they end with the test.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use super::wait;
@@ -12,7 +13,7 @@ use super::wait;
 /// The program under test.
 pub const UNDERSTUDY: &str = env!("CARGO_BIN_EXE_understudy");
 
-/// A running program. Dropping it kills it.
+/// A running program, the leader of a process group. Dropping it kills the group.
 pub struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -26,6 +27,7 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
+            .process_group(0)
             .spawn()
             .unwrap_or_else(|e| panic!("{command:?} does not start: {e}"));
         let said = Arc::<Mutex<String>>::default();
@@ -80,8 +82,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
+        // The group may have ended by itself.
+        let _ = killpg(self.pid(), Signal::SIGKILL);
         let _ = self.child.wait();
         if std::thread::panicking() {
             eprintln!("--- what {} said:\n{}", self.child.id(), self.said());

@@ -51,25 +51,19 @@ impl Standby {
         );
         let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(config));
         daemon.wait_for("receiver listens");
-        let address = wait::until("the bound address", || listening_address(&daemon.said()));
+        let address = wait::until("the bound address", || Standby::listening_address(&daemon.said()));
         Standby { directory, daemon, address }
+    }
+
+    /// The address that a daemon's log says it listens on.
+    pub fn listening_address(said: &str) -> Option<SocketAddr> {
+        let line = said.lines().find(|line| line.contains("receiver listens"))?;
+        line.split_once("address=")?.1.split_whitespace().next()?.parse().ok()
     }
 
     pub fn command_file(&self) -> PathBuf {
         self.directory.path().join("nagios.cmd")
     }
-}
-
-/// The address in the daemon's log.
-fn listening_address(said: &str) -> Option<SocketAddr> {
-    said.lines()
-        .find(|line| line.contains("receiver listens"))?
-        .split_once("address=")?
-        .1
-        .split_whitespace()
-        .next()?
-        .parse()
-        .ok()
 }
 
 /// Writes a file that only its owner can read.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What a plugin printed, in the **escaped single-line form** that NSCA's packet and the command files share.
+/// What a plugin printed, in the **escaped single-line form** of the command files.
 ///
 /// ```text
 /// true text       escaped        shape of the whole
@@ -11,6 +11,8 @@ use std::fmt;
 /// backslash       \\
 /// anything else   itself
 /// ```
+///
+/// NSCA's packet holds the true text; whoever writes it into a command file escapes it.
 ///
 /// **Invariant:** holds no NUL, CR or LF byte, so that no text can end a line.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,10 +42,14 @@ impl PluginOutput {
             escaped.extend_from_slice(b"\\n");
             escape(long_output, &mut escaped);
         }
+        if long_output.last().is_some_and(u8::is_ascii_whitespace) {
+            // Cores strip blanks at the end of a command, and keep those in front of performance data, even of none.
+            escaped.push(b'|');
+        }
         Self(escaped)
     }
 
-    /// From bytes that are escaped already: a packet's field, a macro, a line of a command file.
+    /// From bytes that are escaped already: a macro, a line of a command file.
     ///
     /// Kept byte for byte, except that a raw LF or CR LF becomes `\n`, and other CRs and NULs are dropped.
     pub fn from_escaped(bytes: &[u8]) -> Self {
@@ -145,6 +151,7 @@ mod tests {
         assert_eq!(parts("OK", "a=1", ""), b"OK|a=1");
         assert_eq!(parts("OK", "", "x\ny"), b"OK\nx\ny");
         assert_eq!(parts("OK", "a=1", "x\\y"), b"OK|a=1\nx\\y");
+        assert_eq!(parts("OK", "a=1", "x "), b"OK|a=1\nx |", "cores keep the blank in front of a bar only");
     }
 
     #[test]

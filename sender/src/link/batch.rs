@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-/// The most results of one connection; what is sent again at most.
-pub(crate) const MAX_RESULTS: usize = 1_000;
+/// The most results of one connection; what is sent again at most. Connections are precious: between two of them a
+/// stock daemon may sleep for a second.
+pub(crate) const MAX_RESULTS: usize = 10_000;
 
-/// How long one connection is kept open for results that arrive meanwhile. The stock daemon accepts one connection per
-/// second at worst, so that connections are precious.
-pub(crate) const MAX_TIME: Duration = Duration::from_secs(1);
+/// How long one connection is kept open while results keep coming. They are confirmed when it is closed.
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(5);
 
 /// How long a connection with nothing to send waits for the next result.
 pub(crate) const LINGER: Duration = Duration::from_millis(20);

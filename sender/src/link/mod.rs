@@ -37,7 +37,8 @@ use error::LinkError;
 /// Failures in a row from which on somebody must act.
 const FAILURES_TO_ACT: u32 = 8;
 
-/// How many results are encoded before they are written; bounds the memory of one link to some 400 KiB.
+/// How many results are encoded before they are written; bounds the memory of one link to some 400 KiB. Not fewer:
+/// a stock daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
 const RESULTS_PER_WRITE: usize = 100;
 
 /// The longest pause while the sender stops.

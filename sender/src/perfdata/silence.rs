@@ -3,7 +3,7 @@
 //! The core opens the FIFO at its start and gives it up for good if it is absent then. Nothing tells but the status file.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use nagios::Timestamp;
 use nagios::status::{StatusError, StatusReader};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::status::Counters;
 use crate::throttle::Throttle;
@@ -83,7 +83,10 @@ pub(crate) async fn watch(
             continue;
         };
         let newest_check = newest_check.unwrap_or_else(|error| {
-            if unreadable.count(1, Instant::now()).is_some() {
+            if is_absent(&error) {
+                // A core that does not run checks nothing.
+                debug!(status_file = %status_file.display(), "no status file");
+            } else if unreadable.count(1, Instant::now()).is_some() {
                 warn!(
                     status_file = %status_file.display(), %error,
                     "without the status file a perfdata FIFO that stays silent goes unnoticed"
@@ -104,6 +107,10 @@ pub(crate) async fn watch(
             None => {}
         }
     }
+}
+
+fn is_absent(error: &StatusError) -> bool {
+    matches!(error, StatusError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
 }
 
 /// The time of the newest check in a status file.

@@ -1,0 +1,31 @@
+//! What `nsca` says about itself.
+
+use super::args::Question;
+
+impl Question {
+    pub(super) fn answer(self, program_name: &str) -> String {
+        let about = format!(
+            "\nNSCA - Nagios Service Check Acceptor\nVersion: 2.10.2 (drop-in of Understudy {})\n",
+            env!("CARGO_PKG_VERSION")
+        );
+        match self {
+            Question::Version => about,
+            Question::License => format!("{about}License: Apache-2.0 OR MIT\n"),
+            Question::Help => format!("{about}\nUsage: {program_name} {HELP}"),
+        }
+    }
+}
+
+const HELP: &str = "\
+[-f] -c <config_file> [mode]
+
+Accepts check results that send_nsca sends, and gives them to the monitoring core on this machine.
+
+Options:
+  -c <config_file>   what nsca.cfg of the original says; default: nsca.cfg in the working directory
+  -f, --foreground   stays in the foreground, and logs to standard error as well as to syslog
+  [mode]             where connections come from:
+    --daemon, -d     the program listens
+    --single, -s     the same; default
+    --inetd, -i      inetd or xinetd listens, and starts this program for each connection
+";
