@@ -27,8 +27,7 @@ const LINE: &[u8] = b"PROCESS_SERVICE_CHECK_RESULT;web1;HTTP;0;OK";
 
 /// The file of a Debian package, changed as a site must: `changes` are keys with their new values.
 fn site_version(path: &str, package: &str, changes: &[(&str, &str)]) -> String {
-    let file =
-        fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}: run `apt-get install {package}`"));
+    let file = fs::read_to_string(path).unwrap_or_else(|e| panic!("{path}: {e}: run `apt-get install {package}`"));
     let changed = |line: &str| {
         let key = line.split('=').next().unwrap_or_default();
         let change = changes.iter().find(|(changed, _)| *changed == key);
@@ -63,20 +62,10 @@ fn the_files_of_the_packages_work_with_every_pair_of_programs() {
             ],
         );
         site.write("nsca.cfg", &nsca_cfg);
-        site.write(
-            "send_nsca.cfg",
-            &site_version("/etc/send_nsca.cfg", "nsca-client", &[]),
-        );
+        site.write("send_nsca.cfg", &site_version("/etc/send_nsca.cfg", "nsca-client", &[]));
         let _daemon = site.start(&mut nsca, "--single");
         let said = site.send(&mut send_nsca, &[], RESULT);
-        assert_eq!(
-            said,
-            Said {
-                code: Some(0),
-                out: SENT.into(),
-                err: String::new()
-            }
-        );
+        assert_eq!(said, Said { code: Some(0), out: SENT.into(), err: String::new() });
         site.core.wait_for(1);
         assert_eq!(site.commands(), [LINE], "{nsca:?}, {send_nsca:?}");
     }
@@ -99,10 +88,7 @@ fn assert_alike(what: &str, alike: &Alike, ours: &Said, stock: &Said) {
         Alike::Exactly => assert_eq!((&ours.out, &ours.err), (&stock.out, &stock.err), "{what}"),
         Alike::Usage => {
             assert_eq!(ours.err, stock.err, "{what}");
-            assert!(
-                ours.out.contains("Usage: ") && stock.out.contains("Usage: "),
-                "{what}: {ours:?}"
-            );
+            assert!(ours.out.contains("Usage: ") && stock.out.contains("Usage: "), "{what}: {ours:?}");
         }
         Alike::Code => {}
     }
@@ -171,9 +157,7 @@ fn impostor(kind: Impostor) -> u16 {
                 Impostor::SaysNothing => kept.push(stream),
                 Impostor::BreaksAfterInit => {
                     stream.write_all(&[0; nsca::packet::INIT_BYTES]).unwrap();
-                    socket2::SockRef::from(&stream)
-                        .set_linger(Some(std::time::Duration::ZERO))
-                        .unwrap();
+                    socket2::SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
                 }
                 Impostor::ReadsEverything => {
                     stream.write_all(&[0; nsca::packet::INIT_BYTES]).unwrap();
@@ -182,8 +166,7 @@ fn impostor(kind: Impostor) -> u16 {
             }
         }
         // Those that are told nothing give up by themselves.
-        kept.into_iter()
-            .for_each(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
+        kept.into_iter().for_each(|stream| drop(std::io::copy(&mut &stream, &mut std::io::sink())));
     });
     port
 }
@@ -194,62 +177,14 @@ fn send_nsca_ends_as_the_original_does_whatever_the_daemon_does() {
     let too_long = &[b"web1\tHTTP\t0\tOK\x17web1\tHTTP\t0\t", &[b'x'; 6000][..]].concat()[..];
     type Case<'a> = (&'a str, Impostor, &'a [&'a str], &'a [u8], Alike);
     let cases: &[Case<'_>] = &[
-        (
-            "no init packet",
-            Impostor::ClosesAtOnce,
-            &[],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "silence",
-            Impostor::SaysNothing,
-            &["-to", "1"],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "nothing to send",
-            Impostor::ReadsEverything,
-            &[],
-            b"",
-            Alike::Exactly,
-        ),
-        (
-            "rubbish to send",
-            Impostor::ReadsEverything,
-            &[],
-            b"no tabs in here\n",
-            Alike::Exactly,
-        ),
-        (
-            "one result",
-            Impostor::ReadsEverything,
-            &[],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "quietly",
-            Impostor::ReadsEverything,
-            &["--quiet"],
-            RESULT,
-            Alike::Exactly,
-        ),
-        (
-            "a set that is too long",
-            Impostor::ReadsEverything,
-            &[],
-            too_long,
-            Alike::Code,
-        ),
-        (
-            "a connection that breaks",
-            Impostor::BreaksAfterInit,
-            &[],
-            many,
-            Alike::Code,
-        ),
+        ("no init packet", Impostor::ClosesAtOnce, &[], RESULT, Alike::Exactly),
+        ("silence", Impostor::SaysNothing, &["-to", "1"], RESULT, Alike::Exactly),
+        ("nothing to send", Impostor::ReadsEverything, &[], b"", Alike::Exactly),
+        ("rubbish to send", Impostor::ReadsEverything, &[], b"no tabs in here\n", Alike::Exactly),
+        ("one result", Impostor::ReadsEverything, &[], RESULT, Alike::Exactly),
+        ("quietly", Impostor::ReadsEverything, &["--quiet"], RESULT, Alike::Exactly),
+        ("a set that is too long", Impostor::ReadsEverything, &[], too_long, Alike::Code),
+        ("a connection that breaks", Impostor::BreaksAfterInit, &[], many, Alike::Code),
     ];
     for (what, kind, args, input, alike) in cases {
         let site = Site::new(Method::Xor);
@@ -266,15 +201,8 @@ fn send_nsca_warns_when_the_daemon_refuses_a_result() {
     let _daemon = site.start(&mut our_nsca(), "--single");
     site.write("send_nsca.cfg", "password=wrong\nencryption_method=14\n");
     let said = site.send(&mut our_send_nsca(), &[], RESULT);
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (Some(0), SENT),
-        "as with the original"
-    );
-    assert!(
-        said.err.contains("Compare password and encryption method"),
-        "{said:?}"
-    );
+    assert_eq!((said.code, said.out.as_str()), (Some(0), SENT), "as with the original");
+    assert!(said.err.contains("Compare password and encryption method"), "{said:?}");
 }
 
 #[test]
@@ -287,38 +215,17 @@ fn nsca_refuses_to_start_as_the_original_does() {
         ("bogus=1", "Unknown option specified in config file"),
         ("password", "No variable value specified in config file"),
         ("server_port=-1", "Invalid port number specified in config file"),
-        (
-            "decryption_method=13",
-            "Invalid decryption method (13) in config file",
-        ),
-        (
-            "max_packet_age=901",
-            "Max packet age cannot be greater than 15 minutes (900 seconds).",
-        ),
-        (
-            "check_result_path=/nonexistent",
-            "check_result_path config variable found, but directory not writeable.",
-        ),
-        (
-            "server_address=nothing.invalid",
-            "Server address nothing.invalid port",
-        ),
+        ("decryption_method=13", "Invalid decryption method (13) in config file"),
+        ("max_packet_age=901", "Max packet age cannot be greater than 15 minutes (900 seconds)."),
+        ("check_result_path=/nonexistent", "check_result_path config variable found, but directory not writeable."),
+        ("server_address=nothing.invalid", "Server address nothing.invalid port"),
         ("server_address=192.0.2.1", "Network server bind failure (99: "),
         (&busy_port, "Network server bind failure (98: "),
     ];
     if Uid::current().is_root() {
-        cases.push((
-            "nsca_user=nobody-here",
-            "Could not get passwd entry for 'nobody-here'",
-        ));
-        cases.push((
-            "nsca_group=nobody-here",
-            "Could not get group entry for 'nobody-here'",
-        ));
-        cases.push((
-            "nsca_chroot=/nonexistent",
-            "can not chdir into chroot directory: ",
-        ));
+        cases.push(("nsca_user=nobody-here", "Could not get passwd entry for 'nobody-here'"));
+        cases.push(("nsca_group=nobody-here", "Could not get group entry for 'nobody-here'"));
+        cases.push(("nsca_chroot=/nonexistent", "can not chdir into chroot directory: "));
     }
     for (line, message) in cases {
         site.write_nsca_cfg(line);
@@ -362,10 +269,7 @@ struct Background(Pid);
 impl Background {
     #[track_caller]
     fn start(site: &Site) -> Self {
-        let said = run(
-            our_nsca().arg("--daemon").arg("-c").arg(site.path("nsca.cfg")),
-            b"",
-        );
+        let said = run(our_nsca().arg("--daemon").arg("-c").arg(site.path("nsca.cfg")), b"");
         assert_eq!((said.code, said.out.as_str()), (Some(0), ""), "{said:?}");
         // A stale file is still there for a moment.
         let running = || Self::named_in(&site.path("nsca.pid")).filter(|daemon| daemon.stat().is_some());
@@ -374,16 +278,11 @@ impl Background {
 
     fn named_in(pid_file: &Path) -> Option<Self> {
         let text = fs::read_to_string(pid_file).ok()?;
-        text.strip_suffix('\n')?
-            .parse()
-            .ok()
-            .map(|pid| Background(Pid::from_raw(pid)))
+        text.strip_suffix('\n')?.parse().ok().map(|pid| Background(Pid::from_raw(pid)))
     }
 
     fn stat(&self) -> Option<String> {
-        fs::read_to_string(format!("/proc/{}/stat", self.0))
-            .ok()
-            .filter(|stat| !stat.contains(") Z "))
+        fs::read_to_string(format!("/proc/{}/stat", self.0)).ok().filter(|stat| !stat.contains(") Z "))
     }
 
     #[track_caller]
@@ -404,10 +303,7 @@ impl Drop for Background {
 
 fn site_with_pid_file() -> (Site, String) {
     let site = Site::new(Method::Rijndael128);
-    let lines = format!(
-        "decryption_method=14\npid_file={}\n",
-        site.path("nsca.pid").display()
-    );
+    let lines = format!("decryption_method=14\npid_file={}\n", site.path("nsca.pid").display());
     site.write_nsca_cfg(&lines);
     (site, lines)
 }
@@ -441,16 +337,9 @@ fn a_second_instance_is_refused_and_a_stale_pid_file_is_not() {
     let ours = run(our_nsca().args(["-f", "-c"]).arg(site.path("nsca.cfg")), b"");
     let stock = run(stock_nsca().args(["-f", "-c"]).arg(site.path("nsca.cfg")), b"");
     assert_eq!(ours.code, stock.code);
-    let message = format!(
-        "There's already an NSCA server running (PID {}).  Bailing out...",
-        daemon.0
-    );
+    let message = format!("There's already an NSCA server running (PID {}).  Bailing out...", daemon.0);
     assert!(ours.err.contains(&message), "{ours:?}");
-    assert_eq!(
-        site.send(&mut our_send_nsca(), &[], RESULT).code,
-        Some(0),
-        "the first one serves on"
-    );
+    assert_eq!(site.send(&mut our_send_nsca(), &[], RESULT).code, Some(0), "the first one serves on");
 }
 
 #[test]
@@ -514,10 +403,7 @@ fn results_wait_for_the_core_and_a_stop_waits_for_them() {
     daemon.wait_for("results wait");
     daemon.signal(Signal::SIGTERM);
     daemon.wait_for("Caught SIGTERM - shutting down...");
-    assert!(
-        !command_file.exists(),
-        "no regular file in the place of the command file"
-    );
+    assert!(!command_file.exists(), "no regular file in the place of the command file");
     let core = support::fifo::Recorder::start(&command_file);
     assert_eq!(daemon.wait().code(), Some(0));
     daemon.wait_for("Daemon shutdown");
@@ -540,26 +426,15 @@ fn under_inetd_it_serves_the_connection_on_standard_input() {
     let mut client = Client::greet(stream, support::client::secret(), 0);
     client.send("web1", "HTTP", "OK");
     client.stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(
-        client.wait_for_close(),
-        End::Clean,
-        "nothing but the init packet was said"
-    );
+    assert_eq!(client.wait_for_close(), End::Clean, "nothing but the init packet was said");
     let status = wait::until("the end", || child.try_wait().unwrap());
     assert_eq!(status.code(), Some(0));
     site.core.wait_for(1);
     assert_eq!(site.commands(), [LINE]);
 
     // The original exits 0, and inetd's administrator wonders.
-    let said = run(
-        our_nsca().arg("-c").arg(site.path("nsca.cfg")).arg("--inetd"),
-        b"",
-    );
-    assert_eq!(
-        (said.code, said.out.as_str()),
-        (Some(2), ""),
-        "without a connection"
-    );
+    let said = run(our_nsca().arg("-c").arg(site.path("nsca.cfg")).arg("--inetd"), b"");
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "without a connection");
 }
 
 /// As root it gives up its rights; anybody else has none to give up, and cannot change root.
@@ -580,9 +455,7 @@ fn it_changes_root_and_user() {
         assert!(said.err.contains("can not chroot: "), "{said:?}");
         return;
     }
-    let nobody = User::from_name("nobody")
-        .unwrap()
-        .expect("every Debian has a user nobody");
+    let nobody = User::from_name("nobody").unwrap().expect("every Debian has a user nobody");
     fs::set_permissions(&jail, fs::Permissions::from_mode(0o755)).unwrap();
     nix::unistd::chown(&jail.join("nagios.cmd"), Some(nobody.uid), None).unwrap();
     let daemon = site.start(&mut our_nsca(), "--single");
@@ -596,10 +469,7 @@ fn it_changes_root_and_user() {
     assert_eq!(field("Uid:"), vec![nobody.uid.to_string(); 4]);
     assert_eq!(field("Gid:"), vec![nobody.gid.to_string(); 4]);
     assert!(!field("Groups:").contains(&"0".to_owned()));
-    assert_eq!(
-        site.path("nsca.pid").metadata().unwrap().uid(),
-        nobody.uid.as_raw()
-    );
+    assert_eq!(site.path("nsca.pid").metadata().unwrap().uid(), nobody.uid.as_raw());
     assert_eq!(site.send(&mut stock_send_nsca(), &[], RESULT).code, Some(0));
     core.wait_for(1);
 }

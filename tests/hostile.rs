@@ -40,9 +40,7 @@ fn start_with(options: &Options<'_>) -> (Standby, Recorder) {
 #[test]
 fn a_wrong_password_and_a_wrong_method_are_refused_and_look_alike() {
     let (standby, core) = start();
-    for secret in
-        [Secret::new(Method::Rijndael128, b"guess"), Secret::new(Method::Blowfish, PASSWORD.as_bytes())]
-    {
+    for secret in [Secret::new(Method::Rijndael128, b"guess"), Secret::new(Method::Blowfish, PASSWORD.as_bytes())] {
         let mut client = Client::connect_with(standby.address, secret);
         client.send("host", "service", "forged");
         assert_eq!(client.end(), End::Reset);

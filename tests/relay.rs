@@ -174,7 +174,8 @@ fn start_master(directory: &Path, intake: &Intake) -> Nagios4 {
 fn differences(master: &BTreeMap<Object, Shown>, standby: &BTreeMap<Object, Shown>) -> String {
     let differing: Vec<_> =
         master.iter().filter(|(object, shown)| standby.get(object) != Some(shown)).map(|(object, _)| object).collect();
-    let first = differing.first().map(|object| format!("{object}: {:#?} {:#?}", master.get(object), standby.get(object)));
+    let first =
+        differing.first().map(|object| format!("{object}: {:#?} {:#?}", master.get(object), standby.get(object)));
     format!("{} of {}, such as {}", differing.len(), master.len(), first.unwrap_or_default())
 }
 

@@ -70,14 +70,9 @@ impl File {
     fn check(self, source: &error::Source<'_>) -> Result<Config, ConfigError> {
         let mut warnings = Vec::new();
         let core = self.core.map(|file| core::check(file, source)).transpose()?;
-        let sender = self
-            .sender
-            .map(|file| sender::check(file, core.as_ref(), source, &mut warnings))
-            .transpose()?;
-        let receiver = self
-            .receiver
-            .map(|file| receiver::check(file, core.as_ref(), source, &mut warnings))
-            .transpose()?;
+        let sender = self.sender.map(|file| sender::check(file, core.as_ref(), source, &mut warnings)).transpose()?;
+        let receiver =
+            self.receiver.map(|file| receiver::check(file, core.as_ref(), source, &mut warnings)).transpose()?;
         if sender.is_none() && receiver.is_none() {
             return Err(source.whole(
                 "this file starts no role: add a [sender] section on a master or [[receiver.listener]] on a standby",

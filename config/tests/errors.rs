@@ -82,7 +82,8 @@ fn the_password_ends_before_the_line_ending_of_its_file() {
 fn wrong(base: &str, replaces: &str, with: &str, column: usize, says: &str) {
     let site = Site::new();
     let line = base.lines().position(|line| line == replaces).expect("the line to replace") + 1;
-    let text: String = base.lines().map(|l| if l == replaces { format!("{with}\n") } else { format!("{l}\n") }).collect();
+    let text: String =
+        base.lines().map(|l| if l == replaces { format!("{with}\n") } else { format!("{l}\n") }).collect();
     let error = site.read(&text).expect_err(with);
     let position = error.position().unwrap_or_else(|| panic!("no position: {error}"));
     assert_eq!((position.line, position.column), (line, column), "{with:?}: {error}");
@@ -269,7 +270,8 @@ fn files_that_are_no_configuration() {
 fn warnings_name_weak_encryption() {
     let site = Site::new();
     for (method, says) in [("none", "anyone"), ("xor", "learns the password"), ("des", "broken")] {
-        let toml = STANDBY.replace("[[receiver.listener]]", &format!("[[receiver.listener]]\nencryption = \"{method}\""));
+        let toml =
+            STANDBY.replace("[[receiver.listener]]", &format!("[[receiver.listener]]\nencryption = \"{method}\""));
         let warnings = site.read(&toml).unwrap().warnings;
         assert!(warnings.iter().any(|warning| warning.contains(says)), "{method}: {warnings:?}");
     }

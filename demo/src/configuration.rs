@@ -11,11 +11,7 @@ const PASSWORD: &str = "the show must go on";
 
 /// `understudy.toml` of the standby: takes results on 127.0.0.1 and injects them into its core.
 pub(crate) fn receiver(node: &Node, core: CoreKind, port: u16) -> String {
-    format!(
-        "{}\n[[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\n{}",
-        node_and_core(node, core),
-        secret()
-    )
+    format!("{}\n[[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\n{}", node_and_core(node, core), secret())
 }
 
 /// `understudy.toml` of the master: takes results from its core and sends them to the standby.
@@ -44,11 +40,7 @@ fn node_and_core(node: &Node, core: CoreKind) -> String {
 }
 
 fn secret() -> String {
-    format!(
-        "encryption = {}\npassword = {}\n",
-        quoted(ENCRYPTION),
-        quoted(PASSWORD)
-    )
+    format!("encryption = {}\npassword = {}\n", quoted(ENCRYPTION), quoted(PASSWORD))
 }
 
 /// A basic string of TOML.
@@ -132,11 +124,7 @@ pub(crate) fn nagios4_objects(check_script: &str, commands: &ObsessiveCommands) 
         ("understudy_service", ocsp),
         ("understudy_host", ochp),
     ] {
-        define(
-            &mut text,
-            "command",
-            &[("command_name", name), ("command_line", line)],
-        );
+        define(&mut text, "command", &[("command_name", name), ("command_line", line)]);
     }
     define(
         &mut text,
@@ -179,11 +167,7 @@ pub(crate) fn nagios4_objects(check_script: &str, commands: &ObsessiveCommands) 
             Some(service) => fields.push(("service_description", service)),
             None => fields.extend([("alias", host), ("address", "127.0.0.1")]),
         }
-        define(
-            &mut text,
-            if service.is_some() { "service" } else { "host" },
-            &fields,
-        );
+        define(&mut text, if service.is_some() { "service" } else { "host" }, &fields);
     }
     text
 }
@@ -222,10 +206,7 @@ mod tests {
         }
         let text = receiver(&site.standby, CoreKind::Nagios4, 5667);
         assert!(text.contains("/standby/nagios.cfg\"\n"), "{text}");
-        assert!(
-            text.contains("[[receiver.listener]]\naddress = \"127.0.0.1:5667\"\n"),
-            "{text}"
-        );
+        assert!(text.contains("[[receiver.listener]]\naddress = \"127.0.0.1:5667\"\n"), "{text}");
     }
 
     /// Where the real program is installed, it has the last word.
@@ -233,14 +214,9 @@ mod tests {
     fn nagios_accepts_its_configuration() {
         let site = Site::create(Path::new("/bin/true")).unwrap();
         let commands = ObsessiveCommands::new("/x", "/s", "/d");
-        site.master
-            .write("objects.cfg", &nagios4_objects("/check.sh", &commands))
-            .unwrap();
+        site.master.write("objects.cfg", &nagios4_objects("/check.sh", &commands)).unwrap();
         let (user, group) = crate::cores::user_and_group().unwrap();
-        let main = site
-            .master
-            .write("nagios.cfg", &nagios4_main(&site.master, &user, &group, true))
-            .unwrap();
+        let main = site.master.write("nagios.cfg", &nagios4_main(&site.master, &user, &group, true)).unwrap();
         let output = Command::new("nagios4").arg("-v").arg(main).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{text}");

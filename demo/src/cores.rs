@@ -32,10 +32,7 @@ impl<'a> Cores<'a> {
         for (node, commands_of_master) in [(&site.master, Some(&commands)), (&site.standby, None)] {
             match kind {
                 CoreKind::Builtin => {
-                    node.write(
-                        BUILTIN_CONFIGURATION,
-                        &builtin_core(node, &script, commands_of_master),
-                    )?;
+                    node.write(BUILTIN_CONFIGURATION, &builtin_core(node, &script, commands_of_master))?;
                 }
                 CoreKind::Nagios4 => {
                     let (user, group) = user_and_group()?;
@@ -57,9 +54,7 @@ impl<'a> Cores<'a> {
                 let arguments = [CORE_SUBCOMMAND, &node.path(BUILTIN_CONFIGURATION)];
                 Process::start(&name, self.program, arguments, log)
             }
-            CoreKind::Nagios4 => {
-                Process::start(&name, Path::new(NAGIOS4), [node.path(NAGIOS4_CONFIGURATION)], log)
-            }
+            CoreKind::Nagios4 => Process::start(&name, Path::new(NAGIOS4), [node.path(NAGIOS4_CONFIGURATION)], log),
         }
     }
 }
@@ -78,7 +73,5 @@ pub(crate) fn user_and_group() -> anyhow::Result<(String, String)> {
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    path.to_str()
-        .map(str::to_owned)
-        .with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
 }

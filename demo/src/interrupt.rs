@@ -12,18 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs `action` on a thread of its own at the first SIGINT, SIGTERM or SIGHUP; later ones do nothing.
 pub(crate) fn on_interrupt(action: impl FnOnce() + Send + 'static) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_io()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let catch = |kind: SignalKind| -> anyhow::Result<Signal> {
         let _context = runtime.enter();
         signal(kind).context("cannot catch signals")
     };
-    let [mut interrupt, mut terminate, mut hangup] = [
-        catch(SignalKind::interrupt())?,
-        catch(SignalKind::terminate())?,
-        catch(SignalKind::hangup())?,
-    ];
+    let [mut interrupt, mut terminate, mut hangup] =
+        [catch(SignalKind::interrupt())?, catch(SignalKind::terminate())?, catch(SignalKind::hangup())?];
     thread::spawn(move || {
         runtime.block_on(async {
             tokio::select! {

@@ -49,17 +49,8 @@ pub enum CoreKind {
 /// When it cannot be played: a process does not start, or ends early, or nothing arrives.
 pub fn run(core: Option<CoreKind>) -> anyhow::Result<ExitCode> {
     let program = std::env::current_exe().context("cannot tell which program runs")?;
-    let kind = core.unwrap_or_else(|| {
-        if cores::nagios4_is_installed() {
-            CoreKind::Nagios4
-        } else {
-            CoreKind::Builtin
-        }
-    });
+    let kind =
+        core.unwrap_or_else(|| if cores::nagios4_is_installed() { CoreKind::Nagios4 } else { CoreKind::Builtin });
     let verdict = story::play(kind, &program)?;
-    Ok(if verdict.is_agreement() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if verdict.is_agreement() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

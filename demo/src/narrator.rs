@@ -10,9 +10,7 @@ pub(crate) struct Narrator {
 
 impl Narrator {
     pub(crate) fn new() -> Self {
-        Self {
-            begin: Instant::now(),
-        }
+        Self { begin: Instant::now() }
     }
 
     /// A line with the time in front.

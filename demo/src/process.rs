@@ -44,11 +44,7 @@ impl Process {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start {}", program.display()))?;
-        Ok(Self {
-            name: name.into(),
-            child,
-            log,
-        })
+        Ok(Self { name: name.into(), child, log })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -57,17 +53,9 @@ impl Process {
 
     /// An error with the end of its log when the process has ended.
     pub(crate) fn check_running(&mut self) -> anyhow::Result<()> {
-        match self
-            .child
-            .try_wait()
-            .with_context(|| format!("cannot ask after {}", self.name))?
-        {
+        match self.child.try_wait().with_context(|| format!("cannot ask after {}", self.name))? {
             None => Ok(()),
-            Some(status) => bail!(
-                "{} has ended with {status}; its log ends with:\n{}",
-                self.name,
-                self.log_end()
-            ),
+            Some(status) => bail!("{} has ended with {status}; its log ends with:\n{}", self.name, self.log_end()),
         }
     }
 
@@ -84,15 +72,10 @@ impl Process {
         let status = self.end()?;
         match status {
             Some(status) if status.success() => Ok(()),
-            Some(status) => bail!(
-                "{} ended with {status} on SIGTERM; its log ends with:\n{}",
-                self.name,
-                self.log_end()
-            ),
-            None => bail!(
-                "{} did not end within {STOP_TIME:?} of SIGTERM and was killed",
-                self.name
-            ),
+            Some(status) => {
+                bail!("{} ended with {status} on SIGTERM; its log ends with:\n{}", self.name, self.log_end())
+            }
+            None => bail!("{} did not end within {STOP_TIME:?} of SIGTERM and was killed", self.name),
         }
     }
 
@@ -134,13 +117,7 @@ mod tests {
     use super::*;
 
     fn shell(directory: &TempDir, script: &str) -> Process {
-        Process::start(
-            "the shell",
-            Path::new("/bin/sh"),
-            ["-c", script],
-            directory.path().join("log"),
-        )
-        .unwrap()
+        Process::start("the shell", Path::new("/bin/sh"), ["-c", script], directory.path().join("log")).unwrap()
     }
 
     fn await_log(process: &Process, text: &str) {
@@ -154,10 +131,7 @@ mod tests {
     #[test]
     fn an_orderly_end() {
         let directory = TempDir::new().unwrap();
-        let mut process = shell(
-            &directory,
-            "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done",
-        );
+        let mut process = shell(&directory, "trap 'exit 0' TERM; echo ready; while :; do sleep 0.05; done");
         await_log(&process, "ready");
         process.check_running().unwrap();
         process.stop().unwrap();
@@ -169,10 +143,7 @@ mod tests {
         let mut process = shell(&directory, "echo why it failed >&2; exit 3");
         process.child.wait().unwrap();
         let error = process.check_running().unwrap_err().to_string();
-        assert!(
-            error.contains("the shell has ended") && error.contains("why it failed"),
-            "{error}"
-        );
+        assert!(error.contains("the shell has ended") && error.contains("why it failed"), "{error}");
         assert!(process.stop().is_err());
     }
 

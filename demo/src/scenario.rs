@@ -47,12 +47,8 @@ exit $code
 /// The arguments of the plugin for each object: host, service (none for the host itself) and seed.
 pub(crate) fn checks() -> impl Iterator<Item = (&'static str, Option<&'static str>, usize)> {
     let services = || std::iter::once(None).chain(SERVICES.into_iter().map(Some));
-    let objects = HOSTS
-        .into_iter()
-        .flat_map(move |host| services().map(move |service| (host, service)));
-    objects
-        .enumerate()
-        .map(|(seed, (host, service))| (host, service, seed))
+    let objects = HOSTS.into_iter().flat_map(move |host| services().map(move |service| (host, service)));
+    objects.enumerate().map(|(seed, (host, service))| (host, service, seed))
 }
 
 /// The `ocsp_command` and the `ochp_command`, as one writes them into a real core's configuration.
@@ -66,16 +62,10 @@ impl ObsessiveCommands {
     pub(crate) fn new(program: &str, socket: &str, spill: &str) -> Self {
         let line = |kind: &str, object: &str, of: &str| {
             let mut line = format!("{program} {kind} {object}");
-            write!(
-                line,
-                " '${of}STATEID$' '${of}OUTPUT$' --perfdata '${of}PERFDATA$' --long '$LONG{of}OUTPUT$'"
-            )
-            .expect("a String takes every write");
-            write!(
-                line,
-                " --check-time '$LAST{of}CHECK$' --state-type '${of}STATETYPE$'"
-            )
-            .expect("a String takes every write");
+            write!(line, " '${of}STATEID$' '${of}OUTPUT$' --perfdata '${of}PERFDATA$' --long '$LONG{of}OUTPUT$'")
+                .expect("a String takes every write");
+            write!(line, " --check-time '$LAST{of}CHECK$' --state-type '${of}STATETYPE$'")
+                .expect("a String takes every write");
             write!(line, " --attempt '${of}ATTEMPT$' --check-type '${of}CHECKTYPE$'")
                 .expect("a String takes every write");
             line + &format!(" --socket {socket} --spill {spill}")
@@ -107,36 +97,16 @@ mod tests {
              --check-time '$LASTHOSTCHECK$' --state-type '$HOSTSTATETYPE$' --attempt '$HOSTATTEMPT$' \
              --check-type '$HOSTCHECKTYPE$' --socket /s --spill /d"
         );
-        assert!(
-            commands
-                .ocsp
-                .starts_with("/x service '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTATEID$' ")
-        );
+        assert!(commands.ocsp.starts_with("/x service '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTATEID$' "));
     }
 
     #[test]
     fn the_plugin_runs() {
         for (host, service, seed) in checks() {
-            let arguments = [
-                CHECK_SCRIPT,
-                "check.sh",
-                host,
-                service.unwrap_or(""),
-                &seed.to_string(),
-            ];
-            let output = Command::new("/bin/sh")
-                .arg("-c")
-                .args(arguments)
-                .output()
-                .unwrap();
-            assert!(
-                (0..=3).contains(&output.status.code().unwrap()),
-                "{host} {service:?}"
-            );
-            assert!(
-                output.stderr.is_empty() && output.stdout.contains(&b'-'),
-                "{host} {service:?}"
-            );
+            let arguments = [CHECK_SCRIPT, "check.sh", host, service.unwrap_or(""), &seed.to_string()];
+            let output = Command::new("/bin/sh").arg("-c").args(arguments).output().unwrap();
+            assert!((0..=3).contains(&output.status.code().unwrap()), "{host} {service:?}");
+            assert!(output.stderr.is_empty() && output.stdout.contains(&b'-'), "{host} {service:?}");
         }
     }
 }

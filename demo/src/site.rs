@@ -39,24 +39,11 @@ pub(crate) struct Node {
 impl Site {
     /// With a link to `program`.
     pub(crate) fn create(program: &Path) -> anyhow::Result<Self> {
-        let directory =
-            TempDir::with_prefix("understudy-demo-").context("cannot create a temporary directory")?;
-        let root = directory
-            .path()
-            .to_str()
-            .context("TMPDIR is not UTF-8")?
-            .to_owned();
-        let node = |name| Node {
-            name,
-            directory: format!("{root}/{name}"),
-        };
-        let site = Self {
-            master: node("master"),
-            standby: node("standby"),
-            directory,
-        };
-        site.fill(program)
-            .context("cannot fill the temporary directory")?;
+        let directory = TempDir::with_prefix("understudy-demo-").context("cannot create a temporary directory")?;
+        let root = directory.path().to_str().context("TMPDIR is not UTF-8")?.to_owned();
+        let node = |name| Node { name, directory: format!("{root}/{name}") };
+        let site = Self { master: node("master"), standby: node("standby"), directory };
+        site.fill(program).context("cannot fill the temporary directory")?;
         Ok(site)
     }
 
@@ -127,10 +114,7 @@ mod tests {
     fn a_site_comes_and_goes() {
         let site = Site::create(Path::new("/bin/true")).unwrap();
         let root = site.root().to_owned();
-        assert_eq!(
-            fs::read_link(site.ocsp_program()).unwrap(),
-            Path::new("/bin/true")
-        );
+        assert_eq!(fs::read_link(site.ocsp_program()).unwrap(), Path::new("/bin/true"));
         let file = site.master.write("understudy.toml", "password").unwrap();
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o077, 0);
         drop(site);

@@ -36,9 +36,7 @@ impl Snapshot {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
-        Self::parse(file)
-            .map(Some)
-            .with_context(|| path.display().to_string())
+        Self::parse(file).map(Some).with_context(|| path.display().to_string())
     }
 
     fn parse(input: impl io::Read) -> anyhow::Result<Self> {
@@ -64,10 +62,7 @@ impl Snapshot {
 
     /// How many objects have had a result.
     pub(crate) fn checked(&self) -> usize {
-        self.objects
-            .values()
-            .filter(|shown| shown.last_check.is_some())
-            .count()
+        self.objects.values().filter(|shown| shown.last_check.is_some()).count()
     }
 }
 
@@ -94,8 +89,7 @@ pub(crate) mod tests {
         for object in objects {
             let (name, parts) = object.split_once('=').unwrap();
             let (host, service) = name.split_once(';').unwrap();
-            let [state, output, perfdata, long] =
-                parts.splitn(4, '/').collect::<Vec<_>>().try_into().unwrap();
+            let [state, output, perfdata, long] = parts.splitn(4, '/').collect::<Vec<_>>().try_into().unwrap();
             text += &format!(
                 "servicestatus {{\n\thost_name={host}\n\tservice_description={service}\n\tcurrent_state={state}\n\
                  \thas_been_checked={}\n\tlast_check=1700000000\n\tplugin_output={output}\n\
@@ -120,18 +114,12 @@ pub(crate) mod tests {
         let snapshot = snapshot(&["web1;disk=2/full/a=1/b", "web1;load=0///"]);
         let shown = snapshot.objects.values().next().unwrap();
         assert_eq!((shown.state, &shown.output[..]), (2, &b"full"[..]));
-        assert_eq!(
-            (&shown.perfdata[..], &shown.long_output[..]),
-            (&b"a=1"[..], &b"b"[..])
-        );
+        assert_eq!((&shown.perfdata[..], &shown.long_output[..]), (&b"a=1"[..], &b"b"[..]));
         assert_eq!(snapshot.checked(), 1);
     }
 
     #[test]
     fn an_absent_file_is_no_error() {
-        assert_eq!(
-            Snapshot::read(Path::new("/nonexistent/status.dat")).unwrap(),
-            None
-        );
+        assert_eq!(Snapshot::read(Path::new("/nonexistent/status.dat")).unwrap(), None);
     }
 }

@@ -31,12 +31,7 @@ pub(crate) struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(cores: Cores<'a>, interrupt: Interrupt) -> Self {
-        Self {
-            cores,
-            interrupt,
-            end: Instant::now() + PLAY_LIMIT,
-            cast: Vec::new(),
-        }
+        Self { cores, interrupt, end: Instant::now() + PLAY_LIMIT, cast: Vec::new() }
     }
 
     /// Each of these returns the new process's id when it is ready.
@@ -55,9 +50,7 @@ impl<'a> Stage<'a> {
         let id = self.enter(core);
         let mut command_file = CommandFile::new(node.command_file());
         let what = format!("the {}'s core opens its command file", node.name);
-        self.wait(&what, START_LIMIT, || {
-            Ok(matches!(command_file.wait_writable(POLL), Ok(true)).then_some(id))
-        })
+        self.wait(&what, START_LIMIT, || Ok(matches!(command_file.wait_writable(POLL), Ok(true)).then_some(id)))
     }
 
     /// As [`Self::start_standby_core`], and the port on which the receiver listens.
@@ -70,9 +63,7 @@ impl<'a> Stage<'a> {
             let id = self.enter(receiver);
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
             let listening = self.wait("the receiver listens", START_LIMIT, || {
-                Ok(TcpStream::connect_timeout(&address, POLL)
-                    .ok()
-                    .map(|_| (id, port)))
+                Ok(TcpStream::connect_timeout(&address, POLL).ok().map(|_| (id, port)))
             });
             if listening.is_ok() || attempt == PORT_ATTEMPTS || self.interrupt.check().is_err() {
                 return listening;
@@ -89,20 +80,13 @@ impl<'a> Stage<'a> {
         let socket = node.path("ocsp.sock");
         let sender = self.start_understudy("the sender", node, &text)?;
         let id = self.enter(sender);
-        self.wait("the sender opens its socket", START_LIMIT, || {
-            Ok(Path::new(&socket).exists().then_some(id))
-        })
+        self.wait("the sender opens its socket", START_LIMIT, || Ok(Path::new(&socket).exists().then_some(id)))
     }
 
     fn start_understudy(&self, name: &str, node: &Node, configuration: &str) -> anyhow::Result<Process> {
         let file = node.write("understudy.toml", configuration)?;
         let arguments = [Path::new("run"), Path::new("--config"), &file];
-        Process::start(
-            name,
-            self.cores.program,
-            arguments,
-            node.path("understudy.log").into(),
-        )
+        Process::start(name, self.cores.program, arguments, node.path("understudy.log").into())
     }
 
     fn enter(&mut self, process: Process) -> u32 {

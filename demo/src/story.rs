@@ -38,13 +38,9 @@ pub(crate) fn play(kind: CoreKind, program: &Path) -> anyhow::Result<Verdict> {
         CoreKind::Builtin => "built-in miniature cores",
         CoreKind::Nagios4 => "two real Nagios 4 cores",
     };
-    narrator.headline(format_args!(
-        "A master and a standby with {cores}, in {}.",
-        site.root().display()
-    ));
-    narrator.headline(format_args!(
-        "Both cores write their status files once a second, and that is where this looks.\n"
-    ));
+    narrator.headline(format_args!("A master and a standby with {cores}, in {}.", site.root().display()));
+    narrator
+        .headline(format_args!("Both cores write their status files once a second, and that is where this looks.\n"));
     let mut stage = Stage::new(Cores::prepare(kind, program, &site)?, interrupt);
     enter(&mut stage, &narrator)?;
     follow(&mut stage, &narrator, &site)?;
@@ -58,17 +54,11 @@ pub(crate) fn play(kind: CoreKind, program: &Path) -> anyhow::Result<Verdict> {
 
 fn enter(stage: &mut Stage<'_>, narrator: &Narrator) -> anyhow::Result<()> {
     let id = stage.start_standby_core()?;
-    narrator.say(format_args!(
-        "standby  core      process {id}: checks nothing, knows only what it is told"
-    ));
+    narrator.say(format_args!("standby  core      process {id}: checks nothing, knows only what it is told"));
     let (id, port) = stage.start_receiver()?;
-    narrator.say(format_args!(
-        "standby  receiver  process {id}: understudy run, listens on 127.0.0.1:{port}"
-    ));
+    narrator.say(format_args!("standby  receiver  process {id}: understudy run, listens on 127.0.0.1:{port}"));
     let id = stage.start_sender(port)?;
-    narrator.say(format_args!(
-        "master   sender    process {id}: understudy run, sends to 127.0.0.1:{port}"
-    ));
+    narrator.say(format_args!("master   sender    process {id}: understudy run, sends to 127.0.0.1:{port}"));
     let id = stage.start_master_core()?;
     let (hosts, services) = (HOSTS.len(), HOSTS.len() * SERVICES.len());
     narrator.say(format_args!(
@@ -81,22 +71,16 @@ fn enter(stage: &mut Stage<'_>, narrator: &Narrator) -> anyhow::Result<()> {
 fn follow(stage: &mut Stage<'_>, narrator: &Narrator, site: &Site) -> anyhow::Result<()> {
     let begin = Instant::now();
     let mut observer = Observer::default();
-    stage.wait(
-        "every result of the master is on the standby",
-        FOLLOW_LIMIT,
-        || {
-            let Some((master, standby)) = snapshots(site)? else {
-                return Ok(None);
-            };
-            observer.look(&master, &standby, narrator);
-            let complete = standby.checked() == OBJECTS && observer.changes_through > 0;
-            Ok((complete && begin.elapsed() >= FOLLOW_TIME).then_some(()))
-        },
-    )?;
+    stage.wait("every result of the master is on the standby", FOLLOW_LIMIT, || {
+        let Some((master, standby)) = snapshots(site)? else {
+            return Ok(None);
+        };
+        observer.look(&master, &standby, narrator);
+        let complete = standby.checked() == OBJECTS && observer.changes_through > 0;
+        Ok((complete && begin.elapsed() >= FOLLOW_TIME).then_some(()))
+    })?;
     let changes = observer.changes_through;
-    narrator.say(format_args!(
-        "{changes} changes of state have come through so far"
-    ));
+    narrator.say(format_args!("{changes} changes of state have come through so far"));
     Ok(())
 }
 
@@ -124,17 +108,9 @@ struct Change {
 impl Observer {
     fn look(&mut self, master: &Snapshot, standby: &Snapshot, narrator: &Narrator) {
         for (object, shown) in &master.objects {
-            let before = self
-                .master
-                .objects
-                .get(object)
-                .filter(|before| before.last_check.is_some());
+            let before = self.master.objects.get(object).filter(|before| before.last_check.is_some());
             if let Some(before) = before.filter(|before| before.state != shown.state) {
-                let change = Change {
-                    from: before.state,
-                    to: shown.state,
-                    seen: Instant::now(),
-                };
+                let change = Change { from: before.state, to: shown.state, seen: Instant::now() };
                 self.under_way.insert(object.clone(), change);
             }
         }
@@ -144,10 +120,7 @@ impl Observer {
         }
         let (mut told, through) = (self.changes_through, &mut self.changes_through);
         self.under_way.retain(|object, change| {
-            let arrived = standby
-                .objects
-                .get(object)
-                .is_some_and(|shown| shown.state == change.to);
+            let arrived = standby.objects.get(object).is_some_and(|shown| shown.state == change.to);
             if arrived {
                 *through += 1;
                 told += 1;
@@ -163,18 +136,13 @@ impl Observer {
 fn tell_change(object: &Object, change: &Change, narrator: &Narrator) {
     let (from, to) = (state_word(object, change.from), state_word(object, change.to));
     let seconds = change.seen.elapsed().as_secs_f64();
-    narrator.say(format_args!(
-        "{object}: {from} -> {to} on the master, shown {seconds:.1} s later on the standby"
-    ));
+    narrator.say(format_args!("{object}: {from} -> {to} on the master, shown {seconds:.1} s later on the standby"));
 }
 
 /// Tells one service that both show alike; false when there is none yet.
 fn tell_example(master: &Snapshot, standby: &Snapshot, narrator: &Narrator) -> bool {
     let through = |(object, shown): &(&Object, &Shown)| {
-        let there = standby
-            .objects
-            .get(object)
-            .filter(|there| there.last_check.is_some());
+        let there = standby.objects.get(object).filter(|there| there.last_check.is_some());
         object.service().is_some()
             && !shown.long_output.is_empty()
             && there.is_some_and(|there| (there.state, &there.output) == (shown.state, &shown.output))
@@ -182,14 +150,9 @@ fn tell_example(master: &Snapshot, standby: &Snapshot, narrator: &Narrator) -> b
     let Some((object, shown)) = master.objects.iter().find(through) else {
         return false;
     };
-    narrator.say(format_args!(
-        "the first results are through, {object} for example"
-    ));
+    narrator.say(format_args!("the first results are through, {object} for example"));
     narrator.add(format_args!("master's core checked:  {}", summary(object, shown)));
-    narrator.add(format_args!(
-        "standby's core shows:   {}",
-        summary(object, &standby.objects[object])
-    ));
+    narrator.add(format_args!("standby's core shows:   {}", summary(object, &standby.objects[object])));
     true
 }
 
@@ -203,12 +166,8 @@ fn stop_checks(narrator: &Narrator, site: &Site) -> anyhow::Result<()> {
     let now = Timestamp::from(SystemTime::now()).seconds();
     let commands = format!("[{now}] STOP_EXECUTING_SVC_CHECKS\n[{now}] STOP_EXECUTING_HOST_CHECKS\n");
     let mut command_file = CommandFile::new(site.master.command_file());
-    command_file
-        .write(commands.as_bytes())
-        .context("cannot stop the master's checks")?;
-    narrator.say(format_args!(
-        "the master's checks are stopped; what is under way goes through"
-    ));
+    command_file.write(commands.as_bytes()).context("cannot stop the master's checks")?;
+    narrator.say(format_args!("the master's checks are stopped; what is under way goes through"));
     Ok(())
 }
 
@@ -233,21 +192,13 @@ fn settle(stage: &mut Stage<'_>, site: &Site) -> anyhow::Result<(Verdict, Snapsh
 fn tell_verdict(narrator: &Narrator, verdict: &Verdict, standby: &Snapshot) {
     narrator.say(format_args!("the standby's status file:"));
     for (object, shown) in &standby.objects {
-        narrator.add(format_args!(
-            "{:<14} {}",
-            object.to_string(),
-            summary(object, shown)
-        ));
+        narrator.add(format_args!("{:<14} {}", object.to_string(), summary(object, shown)));
     }
     for difference in &verdict.differences {
         narrator.say(format_args!("DIFFERENT  {difference}"));
     }
     let (agreeing, all) = (verdict.agreeing, verdict.agreeing + verdict.differences.len());
-    let word = if verdict.is_agreement() {
-        "AGREED"
-    } else {
-        "NOT AGREED"
-    };
+    let word = if verdict.is_agreement() { "AGREED" } else { "NOT AGREED" };
     narrator.say(format_args!(
         "{word}: {agreeing} of {all} hosts and services are the same on master and standby, in state, output, \
          performance data and long output"

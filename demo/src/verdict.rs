@@ -26,18 +26,12 @@ impl Verdict {
     /// Characters in `stripped` do not count: the master's core takes them out before it tells the ocsp command.
     pub(crate) fn of(master: &Snapshot, standby: &Snapshot, stripped: &str) -> Self {
         let objects: BTreeSet<_> = master.objects.keys().chain(standby.objects.keys()).collect();
-        let mut verdict = Self {
-            agreeing: 0,
-            differences: Vec::new(),
-        };
+        let mut verdict = Self { agreeing: 0, differences: Vec::new() };
         for object in objects {
             let shown = (master.objects.get(object), standby.objects.get(object));
             match difference(shown.0, shown.1, stripped.as_bytes()) {
                 None => verdict.agreeing += 1,
-                Some(what) => verdict.differences.push(Difference {
-                    object: object.clone(),
-                    what,
-                }),
+                Some(what) => verdict.differences.push(Difference { object: object.clone(), what }),
             }
         }
         verdict
@@ -63,10 +57,7 @@ fn difference(master: Option<&Shown>, standby: Option<&Shown>, stripped: &[u8]) 
         return Some("no result yet".into());
     }
     if master.state != standby.state {
-        return Some(format!(
-            "state {} on the master, {} on the standby",
-            master.state, standby.state
-        ));
+        return Some(format!("state {} on the master, {} on the standby", master.state, standby.state));
     }
     let texts = [
         ("output", &master.output, &standby.output),
@@ -74,21 +65,13 @@ fn difference(master: Option<&Shown>, standby: Option<&Shown>, stripped: &[u8]) 
         ("long output", &master.long_output, &standby.long_output),
     ];
     let strip = |text: &[u8]| -> Vec<u8> {
-        let kept = text
-            .iter()
-            .copied()
-            .filter(|byte| !stripped.contains(byte))
-            .collect::<Vec<_>>();
+        let kept = text.iter().copied().filter(|byte| !stripped.contains(byte)).collect::<Vec<_>>();
         kept.trim_ascii().to_vec()
     };
     texts.into_iter().find_map(|(what, master, standby)| {
         let (master, standby) = (strip(master), strip(standby));
-        let (on_master, on_standby) = (
-            String::from_utf8_lossy(&master),
-            String::from_utf8_lossy(&standby),
-        );
-        (master != standby)
-            .then(|| format!("{what} {on_master:?} on the master, {on_standby:?} on the standby"))
+        let (on_master, on_standby) = (String::from_utf8_lossy(&master), String::from_utf8_lossy(&standby));
+        (master != standby).then(|| format!("{what} {on_master:?} on the master, {on_standby:?} on the standby"))
     })
 }
 
@@ -103,10 +86,7 @@ mod tests {
 
     #[test]
     fn agreement() {
-        let verdict = verdict(
-            &["a;b=1/it's/'p'=1/l", "a;c=0/x//"],
-            &["a;b=1/its/p=1/l", "a;c=0/x//"],
-        );
+        let verdict = verdict(&["a;b=1/it's/'p'=1/l", "a;c=0/x//"], &["a;b=1/its/p=1/l", "a;c=0/x//"]);
         assert!(verdict.is_agreement(), "{verdict:?}");
         assert_eq!(verdict.agreeing, 2);
     }
@@ -114,10 +94,7 @@ mod tests {
     #[test]
     fn nothing_is_no_agreement() {
         assert!(!verdict(&[], &[]).is_agreement());
-        assert!(
-            !verdict(&["a;b=0///"], &["a;b=0///"]).is_agreement(),
-            "pending on both"
-        );
+        assert!(!verdict(&["a;b=0///"], &["a;b=0///"]).is_agreement(), "pending on both");
     }
 
     #[test]
@@ -133,10 +110,7 @@ mod tests {
         for (standby, expected) in cases {
             let verdict = verdict(&["a;b=1/x/p/l"], &[standby]);
             assert!(!verdict.is_agreement());
-            assert!(
-                verdict.differences[0].to_string().contains(expected),
-                "{verdict:?}"
-            );
+            assert!(verdict.differences[0].to_string().contains(expected), "{verdict:?}");
         }
     }
 }

@@ -36,11 +36,7 @@ fn main() -> ExitCode {
         Some(CORE_SUBCOMMAND) => demo::core::main(Path::new(&args[1])).unwrap(),
         Some("run") => relay(Path::new(&args[2])),
         Some("play") => {
-            let core = if args[1] == "nagios4" {
-                CoreKind::Nagios4
-            } else {
-                CoreKind::Builtin
-            };
+            let core = if args[1] == "nagios4" { CoreKind::Nagios4 } else { CoreKind::Builtin };
             demo::run(Some(core)).unwrap_or_else(failed)
         }
         _ => test(),
@@ -61,30 +57,16 @@ fn test() -> ExitCode {
         let output = play.wait_with_output().unwrap();
         let told = [output.stdout, output.stderr].concat();
         let told = String::from_utf8_lossy(&told);
-        let (code, verdict) = if falsify {
-            (1, "NOT AGREED: 20 of 25")
-        } else {
-            (0, " s  AGREED: 25 of 25")
-        };
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{core}, falsify {falsify}:\n{told}"
-        );
-        assert!(
-            told.contains(verdict) && told.contains("all processes have ended"),
-            "{told}"
-        );
+        let (code, verdict) = if falsify { (1, "NOT AGREED: 20 of 25") } else { (0, " s  AGREED: 25 of 25") };
+        assert_eq!(output.status.code(), Some(code), "{core}, falsify {falsify}:\n{told}");
+        assert!(told.contains(verdict) && told.contains("all processes have ended"), "{told}");
     }
     ExitCode::SUCCESS
 }
 
 fn start(core: &str, falsify: bool) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command
-        .args(["play", core])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.args(["play", core]).stdout(Stdio::piped()).stderr(Stdio::piped());
     if falsify {
         command.env(FALSIFY, "1");
     }
@@ -94,16 +76,9 @@ fn start(core: &str, falsify: bool) -> Child {
 /// Ctrl-C while everything runs leaves neither a process nor a file behind.
 fn interrupted() {
     let mut play = start("nagios4", false);
-    let mut lines = BufReader::new(play.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
+    let mut lines = BufReader::new(play.stdout.take().unwrap()).lines().map(Result::unwrap);
     let headline = lines.next().unwrap();
-    let directory = headline
-        .split_once(", in ")
-        .unwrap()
-        .1
-        .trim_end_matches('.')
-        .to_owned();
+    let directory = headline.split_once(", in ").unwrap().1.trim_end_matches('.').to_owned();
     let started = lines.find(|line| line.contains("executes understudy-ocsp"));
     assert!(started.is_some() && Path::new(&directory).exists());
     assert!(mentioned_in_a_process(&directory));
@@ -126,9 +101,7 @@ fn mentioned_in_a_process(text: &str) -> bool {
 fn relay(configuration: &Path) -> ExitCode {
     let text = fs::read_to_string(configuration).unwrap();
     let value = |key: &str| {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
         line.unwrap().trim_matches('"').to_owned()
     };
     // Before there are threads: it ends as it should on SIGTERM.
@@ -154,9 +127,7 @@ fn send(socket: &str, address: &str) {
     loop {
         let (length, client) = socket.recv_from(&mut buffer).unwrap();
         let mut handover = HandOver::decode(&buffer[..length]).unwrap();
-        socket
-            .send_to_addr(&Answer::Taken.encode(handover.id), &client)
-            .unwrap();
+        socket.send_to_addr(&Answer::Taken.encode(handover.id), &client).unwrap();
         if falsify && handover.service.as_deref() == Some(b"disk") {
             handover.output.pop();
         }
@@ -175,12 +146,7 @@ fn result(handover: &HandOver) -> CheckResult {
     };
     let long_output = nagios::unescape(&handover.long_output);
     let output = PluginOutput::from_parts(&handover.output, &handover.perfdata, &long_output);
-    CheckResult::new(
-        object,
-        ReturnCode::new(handover.code),
-        output,
-        Timestamp::from_micros(handover.check_time_us),
-    )
+    CheckResult::new(object, ReturnCode::new(handover.code), output, Timestamp::from_micros(handover.check_time_us))
 }
 
 fn receive(address: &str, command_file: PathBuf) {

@@ -50,11 +50,7 @@ struct Setting<'a> {
 impl Setting<'_> {
     /// `MESSAGE in config file 'FILE' - Line N`, as the originals say it.
     fn error(&self, message: impl std::fmt::Display) -> DropInError {
-        DropInError(format!(
-            "{message} in config file '{}' - Line {}",
-            self.path.display(),
-            self.line
-        ))
+        DropInError(format!("{message} in config file '{}' - Line {}", self.path.display(), self.line))
     }
 
     fn number(&self) -> i64 {
@@ -89,10 +85,7 @@ impl Setting<'_> {
 }
 
 /// Reads the file at `path` and gives each setting to `take`.
-fn read(
-    path: &Path,
-    mut take: impl FnMut(&Setting<'_>) -> Result<(), DropInError>,
-) -> Result<(), DropInError> {
+fn read(path: &Path, mut take: impl FnMut(&Setting<'_>) -> Result<(), DropInError>) -> Result<(), DropInError> {
     let bytes = read_bounded(path)?;
     for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
         let trimmed = line.trim_ascii();
@@ -103,12 +96,7 @@ fn read(
         let (key, value) = equals.map_or((line, &[][..]), |at| (&line[..at], &line[at + 1..]));
         // A key that is not UTF-8 is no key that there is.
         let key = str::from_utf8(key.trim_ascii()).unwrap_or("?");
-        let setting = Setting {
-            path,
-            line: index + 1,
-            key,
-            value,
-        };
+        let setting = Setting { path, line: index + 1, key, value };
         if key.is_empty() {
             return Err(setting.error("No variable name specified"));
         }
@@ -121,21 +109,13 @@ fn read(
 }
 
 fn read_bounded(path: &Path) -> Result<Vec<u8>, DropInError> {
-    let unreadable = |e| {
-        DropInError(format!(
-            "Could not open config file '{}' for reading. ({e})",
-            path.display()
-        ))
-    };
+    let unreadable = |e| DropInError(format!("Could not open config file '{}' for reading. ({e})", path.display()));
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         let path = path.display();
-        let message =
-            format!("Config file '{path}' is larger than {MAX_FILE_BYTES} bytes: is it the right file?");
+        let message = format!("Config file '{path}' is larger than {MAX_FILE_BYTES} bytes: is it the right file?");
         return Err(DropInError(message));
     }
     Ok(bytes)
@@ -165,8 +145,7 @@ mod tests {
             Ok(())
         });
         let name = file.path().display().to_string();
-        read.map(|()| settings)
-            .map_err(|error| error.to_string().replace(&name, "FILE"))
+        read.map(|()| settings).map_err(|error| error.to_string().replace(&name, "FILE"))
     }
 
     fn setting(key: &str, value: &[u8]) -> (String, Vec<u8>) {
@@ -176,17 +155,8 @@ mod tests {
     #[test]
     fn a_value_is_everything_from_the_first_equals_sign_to_the_end_of_the_line() {
         let text = b"a=x\n b\t= y \nc==z\n# d=1\n\n  \n  # e=2\nf=\xe4\r\ng=last";
-        let expected = [
-            ("a", &b"x"[..]),
-            ("b", b" y "),
-            ("c", b"=z"),
-            ("f", b"\xe4\r"),
-            ("g", b"last"),
-        ];
-        assert_eq!(
-            settings(text),
-            Ok(expected.map(|(key, value)| setting(key, value)).to_vec())
-        );
+        let expected = [("a", &b"x"[..]), ("b", b" y "), ("c", b"=z"), ("f", b"\xe4\r"), ("g", b"last")];
+        assert_eq!(settings(text), Ok(expected.map(|(key, value)| setting(key, value)).to_vec()));
     }
 
     #[test]
@@ -200,18 +170,10 @@ mod tests {
 
     #[test]
     fn a_file_that_cannot_be_one_is_refused() {
-        let missing = read(Path::new("/nonexistent"), |_| Ok(()))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            missing.starts_with("Could not open config file '/nonexistent' for reading."),
-            "{missing}"
-        );
+        let missing = read(Path::new("/nonexistent"), |_| Ok(())).unwrap_err().to_string();
+        assert!(missing.starts_with("Could not open config file '/nonexistent' for reading."), "{missing}");
         let directory = read(Path::new("/"), |_| Ok(())).unwrap_err().to_string();
-        assert!(
-            directory.starts_with("Could not open config file '/' for reading."),
-            "{directory}"
-        );
+        assert!(directory.starts_with("Could not open config file '/' for reading."), "{directory}");
         let endless = read(Path::new("/dev/zero"), |_| Ok(())).unwrap_err().to_string();
         assert!(endless.contains("larger than"), "{endless}");
     }

@@ -115,13 +115,7 @@ fn run(args: &Args) -> Result<(), Refusal> {
     }
 }
 
-fn stand_alone(
-    args: &Args,
-    config_file: PathBuf,
-    cfg: NscaCfg,
-    identity: &Identity,
-    log: Log,
-) -> Result<(), Refusal> {
+fn stand_alone(args: &Args, config_file: PathBuf, cfg: NscaCfg, identity: &Identity, log: Log) -> Result<(), Refusal> {
     if let Some(path) = &cfg.pid_file {
         pid_file::refuse_if_running(path)?;
     }
@@ -130,10 +124,7 @@ fn stand_alone(
     if !args.foreground {
         daemon::detach()?;
     }
-    let pid_file = cfg
-        .pid_file
-        .as_deref()
-        .and_then(|path| PidFile::write(path, identity));
+    let pid_file = cfg.pid_file.as_deref().and_then(|path| PidFile::write(path, identity));
     raise_open_files();
     let served = identity.assume().map_err(Refusal::from).and_then(|()| {
         tracing::info!("Starting up daemon");
@@ -152,8 +143,8 @@ fn absolute(path: &Path) -> PathBuf {
 
 /// Every connection is a file descriptor, and the usual soft limit of 1024 is too low for a busy daemon.
 fn raise_open_files() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
     if let Err(error) = raised {
         tracing::warn!(%error, "cannot raise the limit on open files");
     }

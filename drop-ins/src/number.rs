@@ -12,9 +12,7 @@ pub(crate) fn atoi(text: &[u8]) -> i64 {
     let magnitude = digits
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
-        .fold(0_i64, |number, digit| {
-            number.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
-        });
+        .fold(0_i64, |number, digit| number.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
     if negative { -magnitude } else { magnitude }
 }
 
@@ -24,16 +22,9 @@ mod tests {
 
     #[test]
     fn as_c_reads_it() {
-        for (text, number) in [
-            ("14", 14),
-            (" 14x", 14),
-            ("-3", -3),
-            ("+7", 7),
-            ("", 0),
-            ("x", 0),
-            ("- 3", 0),
-            ("1 2", 1),
-        ] {
+        for (text, number) in
+            [("14", 14), (" 14x", 14), ("-3", -3), ("+7", 7), ("", 0), ("x", 0), ("- 3", 0), ("1 2", 1)]
+        {
             assert_eq!(atoi(text.as_bytes()), number, "{text:?}");
         }
         assert_eq!(atoi(&[b'9'; 40]), i64::MAX);

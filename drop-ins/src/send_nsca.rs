@@ -69,10 +69,8 @@ pub fn main(program_name: &str, args: impl Iterator<Item = OsString>) -> ExitCod
 
 /// Counts the results that were sent.
 fn send(args: &Args) -> Result<u64, Failure> {
-    let cfg = SendNscaCfg::read(&args.config_file).map_err(|error| Failure::Configuration {
-        error,
-        file: args.config_file.clone(),
-    })?;
+    let cfg = SendNscaCfg::read(&args.config_file)
+        .map_err(|error| Failure::Configuration { error, file: args.config_file.clone() })?;
     let alarm = Alarm::set(args.timeout).map_err(Failure::NoThread)?;
     let stream = connect(args)?;
     let size = cfg.packet_size.unwrap_or(args.packet_size);
@@ -94,8 +92,8 @@ fn send(args: &Args) -> Result<u64, Failure> {
 fn connect(args: &Args) -> Result<TcpStream, Failure> {
     let failed = |reason: String| Failure::no_connection(reason, &args.host, args.port);
     let port = u16::try_from(args.port).map_err(|_| failed(format!("There is no port {}", args.port)))?;
-    let addresses = resolve(args, port)
-        .ok_or_else(|| failed(format!("Host name lookup failed: '{}'", args.host.display())))?;
+    let addresses =
+        resolve(args, port).ok_or_else(|| failed(format!("Host name lookup failed: '{}'", args.host.display())))?;
     let mut reason = "Host name lookup failed";
     for address in addresses {
         match TcpStream::connect(address) {

@@ -80,14 +80,8 @@ impl CheckResultDir {
     /// The spool at `path` of a core of `flavour`. Nothing is opened or created yet.
     pub fn new(path: PathBuf, flavour: Flavour) -> Self {
         // Any start will do: names are only tried, and the nanoseconds keep two writers from trying the same ones.
-        let nanos = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .map_or(0, |now| now.subsec_nanos());
-        Self {
-            path,
-            flavour,
-            next_name: u64::from(nanos) ^ u64::from(std::process::id()) << 16,
-        }
+        let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.subsec_nanos());
+        Self { path, flavour, next_name: u64::from(nanos) ^ u64::from(std::process::id()) << 16 }
     }
 
     /// Where it is.
@@ -107,19 +101,12 @@ impl CheckResultDir {
         }
         let mut text = Vec::new();
         let altered = encode(self.flavour, results, SystemTime::now().into(), &mut text);
-        self.write(&text).map_err(|source| CheckResultDirError {
-            path: self.path.clone(),
-            source,
-        })?;
+        self.write(&text).map_err(|source| CheckResultDirError { path: self.path.clone(), source })?;
         Ok(altered)
     }
 
     fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        let Spooled {
-            mut file,
-            path,
-            ok_path,
-        } = self.create()?;
+        let Spooled { mut file, path, ok_path } = self.create()?;
         let written = file.write_all(text).and_then(|()| create_new(&ok_path).map(drop));
         written.inspect_err(|_| remove(&path))
     }
@@ -163,11 +150,7 @@ fn file_name(number: u64) -> String {
 }
 
 fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
 }
 
 /// Of no consequence if it fails: without its `.ok` the core removes the file in an hour.
@@ -192,24 +175,13 @@ fn encode_result(flavour: Flavour, result: &CheckResult, text: &mut Vec<u8>) -> 
         append(text, "service_description", service.as_bytes());
     }
     // What arrives here is passive for this core, whoever ran the check.
-    append(
-        text,
-        "check_type",
-        (CheckType::Passive as u8).to_string().as_bytes(),
-    );
-    for (key, value) in [
-        ("check_options", "0"),
-        ("scheduled_check", "0"),
-        ("reschedule_check", "0"),
-        ("latency", "0.0"),
-    ] {
+    append(text, "check_type", (CheckType::Passive as u8).to_string().as_bytes());
+    for (key, value) in
+        [("check_options", "0"), ("scheduled_check", "0"), ("reschedule_check", "0"), ("latency", "0.0")]
+    {
         append(text, key, value.as_bytes());
     }
-    let time = format!(
-        "{}.{:06}",
-        result.check_time.seconds(),
-        result.check_time.subsec_micros()
-    );
+    let time = format!("{}.{:06}", result.check_time.seconds(), result.check_time.subsec_micros());
     append(text, "start_time", time.as_bytes());
     append(text, "finish_time", time.as_bytes());
     append(text, "early_timeout", b"0");
@@ -246,30 +218,15 @@ mod tests {
         let service = Object::Service(host.clone(), ServiceDescription::try_from("Disk C:\\").unwrap());
         let time = Timestamp::from_micros(1_700_000_000_000_007);
         [
-            CheckResult::new(
-                service,
-                ReturnCode::new(2),
-                PluginOutput::from_text(b"full C:\\new|a=1\nsecond\\"),
-                time,
-            ),
-            CheckResult::new(
-                Object::Host(host),
-                ReturnCode::new(1),
-                PluginOutput::default(),
-                time,
-            ),
+            CheckResult::new(service, ReturnCode::new(2), PluginOutput::from_text(b"full C:\\new|a=1\nsecond\\"), time),
+            CheckResult::new(Object::Host(host), ReturnCode::new(1), PluginOutput::default(), time),
         ]
     }
 
     #[test]
     fn a_file_is_what_the_core_reads() {
         let mut text = Vec::new();
-        assert!(!encode(
-            Flavour::Nagios4,
-            &results(),
-            Timestamp::from_seconds(1_700_000_009),
-            &mut text
-        ));
+        assert!(!encode(Flavour::Nagios4, &results(), Timestamp::from_seconds(1_700_000_009), &mut text));
         let expected = r"file_time=1700000009
 
 host_name=web1
@@ -317,10 +274,7 @@ output=\n
             .collect();
         let expected = ["cAAAAAA", "cBAAAAA", "cCAAAAA"].map(|name| [name.to_owned(), format!("{name}.ok")]);
         assert_eq!(names, expected.into_iter().flatten().collect());
-        let mode = fs::metadata(directory.path().join("cAAAAAA"))
-            .unwrap()
-            .permissions()
-            .mode();
+        let mode = fs::metadata(directory.path().join("cAAAAAA")).unwrap().permissions().mode();
         assert_eq!(mode & 0o007, 0, "others must not read results");
     }
 
@@ -339,14 +293,8 @@ output=\n
     fn a_wrong_directory_is_not_created() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("none");
-        let error = CheckResultDir::new(path.clone(), Flavour::Nagios4)
-            .submit(&results())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("none") && error.contains("check_result_path"),
-            "{error}"
-        );
+        let error = CheckResultDir::new(path.clone(), Flavour::Nagios4).submit(&results()).unwrap_err().to_string();
+        assert!(error.contains("none") && error.contains("check_result_path"), "{error}");
         assert!(!path.exists());
     }
 }

@@ -107,25 +107,16 @@ pub fn parse(line: &[u8]) -> Result<CheckResult, ParseCommandError> {
     let name = fields.next("name")?;
     let object = if name == SERVICE_RESULT {
         let host = HostName::try_from(fields.next("host")?)?;
-        Object::Service(
-            host,
-            ServiceDescription::try_from(fields.next("service description")?)?,
-        )
+        Object::Service(host, ServiceDescription::try_from(fields.next("service description")?)?)
     } else if name == HOST_RESULT {
         Object::Host(HostName::try_from(fields.next("host")?)?)
     } else {
         let name = String::from_utf8_lossy(name).chars().take(60).collect();
         return Err(ParseCommandError::OtherCommand { name });
     };
-    let code =
-        number(fields.next("return code")?).ok_or(ParseCommandError::Lacks { field: "return code" })?;
+    let code = number(fields.next("return code")?).ok_or(ParseCommandError::Lacks { field: "return code" })?;
     let output = PluginOutput::from_escaped(fields.rest.unwrap_or_default());
-    Ok(CheckResult::new(
-        object,
-        ReturnCode::new(code),
-        output,
-        Timestamp::from_seconds(seconds),
-    ))
+    Ok(CheckResult::new(object, ReturnCode::new(code), output, Timestamp::from_seconds(seconds)))
 }
 
 fn append_fields(out: &mut Vec<u8>, fields: &[&[u8]]) {
@@ -193,12 +184,7 @@ mod tests {
         let host = HostName::try_from("web1").unwrap();
         let object = Object::Service(host, ServiceDescription::try_from("Disk C:").unwrap());
         let output = PluginOutput::from_escaped(output);
-        CheckResult::new(
-            object,
-            ReturnCode::new(2),
-            output,
-            Timestamp::from_micros(1_700_000_000_900_000),
-        )
+        CheckResult::new(object, ReturnCode::new(2), output, Timestamp::from_micros(1_700_000_000_900_000))
     }
 
     fn line(flavour: Flavour, result: &CheckResult) -> (Vec<u8>, Encoded) {
@@ -218,10 +204,7 @@ mod tests {
         let mut host = service_result(b"");
         host.object = Object::Host(HostName::try_from("web1").unwrap());
         host.code = ReturnCode::new(-1);
-        assert_eq!(
-            line(Flavour::Nagios4, &host).0.as_slice(),
-            b"[1700000000] PROCESS_HOST_CHECK_RESULT;web1;-1;\n"
-        );
+        assert_eq!(line(Flavour::Nagios4, &host).0.as_slice(), b"[1700000000] PROCESS_HOST_CHECK_RESULT;web1;-1;\n");
     }
 
     #[test]
@@ -254,39 +237,16 @@ mod tests {
     fn other_lines_are_told_apart() {
         let error = |line: &str| parse(line.as_bytes()).unwrap_err();
         assert_eq!(error(""), ParseCommandError::NotACommand);
-        assert_eq!(
-            error("PROCESS_HOST_CHECK_RESULT;a;0;x"),
-            ParseCommandError::NotACommand
-        );
-        assert_eq!(
-            error("[x] PROCESS_HOST_CHECK_RESULT;a;0;x"),
-            ParseCommandError::NotACommand
-        );
+        assert_eq!(error("PROCESS_HOST_CHECK_RESULT;a;0;x"), ParseCommandError::NotACommand);
+        assert_eq!(error("[x] PROCESS_HOST_CHECK_RESULT;a;0;x"), ParseCommandError::NotACommand);
         assert_eq!(
             error("[1] SHUTDOWN_PROGRAM\n"),
-            ParseCommandError::OtherCommand {
-                name: "SHUTDOWN_PROGRAM".into()
-            }
+            ParseCommandError::OtherCommand { name: "SHUTDOWN_PROGRAM".into() }
         );
-        assert_eq!(
-            error("[1] PROCESS_HOST_CHECK_RESULT;a"),
-            ParseCommandError::Lacks { field: "return code" }
-        );
-        assert_eq!(
-            error("[1] PROCESS_HOST_CHECK_RESULT;a;b;"),
-            ParseCommandError::Lacks { field: "return code" }
-        );
-        assert_eq!(
-            error("[1] PROCESS_HOST_CHECK_RESULT;;0;"),
-            ParseCommandError::Name(NameError::Empty)
-        );
-        assert_eq!(
-            parse(b"[1] PROCESS_HOST_CHECK_RESULT;a;0")
-                .unwrap()
-                .output
-                .escaped(),
-            b""
-        );
+        assert_eq!(error("[1] PROCESS_HOST_CHECK_RESULT;a"), ParseCommandError::Lacks { field: "return code" });
+        assert_eq!(error("[1] PROCESS_HOST_CHECK_RESULT;a;b;"), ParseCommandError::Lacks { field: "return code" });
+        assert_eq!(error("[1] PROCESS_HOST_CHECK_RESULT;;0;"), ParseCommandError::Name(NameError::Empty));
+        assert_eq!(parse(b"[1] PROCESS_HOST_CHECK_RESULT;a;0").unwrap().output.escaped(), b"");
     }
 
     #[test]

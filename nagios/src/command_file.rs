@@ -70,11 +70,7 @@ enum Line {
 impl CommandFile {
     /// A command file at `path`; nothing is opened yet, and it need not exist.
     pub fn new(path: PathBuf) -> Self {
-        Self {
-            path,
-            open: None,
-            line: Line::Complete,
-        }
+        Self { path, open: None, line: Line::Complete }
     }
 
     /// Where it is.
@@ -124,10 +120,7 @@ impl CommandFile {
         let deadline = Instant::now() + timeout;
         self.refresh()?;
         loop {
-            match poll_writable(
-                &self.fifo().file,
-                deadline.saturating_duration_since(Instant::now()),
-            ) {
+            match poll_writable(&self.fifo().file, deadline.saturating_duration_since(Instant::now())) {
                 Ok(None) => return Ok(false),
                 Ok(Some(seen)) if seen.contains(PollFlags::POLLERR) => return Err(self.reader_is_gone()),
                 Ok(Some(_)) => return Ok(true),
@@ -158,11 +151,7 @@ impl CommandFile {
         }
         let taken = self.write_once(bytes)?;
         if let Some(last) = taken.checked_sub(1) {
-            self.line = if taken == bytes.len() || bytes[last] == b'\n' {
-                Line::Complete
-            } else {
-                Line::Begun
-            };
+            self.line = if taken == bytes.len() || bytes[last] == b'\n' { Line::Complete } else { Line::Begun };
         }
         Ok(taken)
     }
@@ -184,9 +173,7 @@ impl CommandFile {
             self.line = Line::Unended;
             return self.torn();
         }
-        CommandFileError::NoReader {
-            path: self.path.clone(),
-        }
+        CommandFileError::NoReader { path: self.path.clone() }
     }
 
     fn close(&mut self) {
@@ -204,10 +191,7 @@ impl CommandFile {
             .open(&self.path)
             .map_err(|error| self.error(error))?;
         let found = file.metadata().map_err(|error| self.error(error))?;
-        Ok(OpenFifo {
-            inode: self.fifo_inode(&found)?,
-            file,
-        })
+        Ok(OpenFifo { inode: self.fifo_inode(&found)?, file })
     }
 
     fn inode_at_path(&self) -> Result<Inode, CommandFileError> {
@@ -219,22 +203,16 @@ impl CommandFile {
         if found.file_type().is_fifo() {
             Ok((found.dev(), found.ino()))
         } else {
-            Err(CommandFileError::NotAFifo {
-                path: self.path.clone(),
-            })
+            Err(CommandFileError::NotAFifo { path: self.path.clone() })
         }
     }
 
     fn fifo(&mut self) -> &mut OpenFifo {
-        self.open
-            .as_mut()
-            .expect("refresh() opened it and only refresh() closes it")
+        self.open.as_mut().expect("refresh() opened it and only refresh() closes it")
     }
 
     fn torn(&self) -> CommandFileError {
-        CommandFileError::Torn {
-            path: self.path.clone(),
-        }
+        CommandFileError::Torn { path: self.path.clone() }
     }
 
     fn error(&self, source: io::Error) -> CommandFileError {
@@ -286,11 +264,7 @@ mod tests {
         }
 
         fn core(&self) -> File {
-            OpenOptions::new()
-                .read(true)
-                .custom_flags(libc::O_NONBLOCK)
-                .open(self.file.path())
-                .unwrap()
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(self.file.path()).unwrap()
         }
 
         /// Writes lines until the pipe is full.
@@ -317,14 +291,8 @@ mod tests {
     #[test]
     fn a_missing_file_is_not_created() {
         let mut stage = Stage::new();
-        assert!(matches!(
-            stage.file.write(b"a\n"),
-            Err(CommandFileError::Missing { .. })
-        ));
-        assert!(matches!(
-            stage.file.wait_writable(Duration::ZERO),
-            Err(CommandFileError::Missing { .. })
-        ));
+        assert!(matches!(stage.file.write(b"a\n"), Err(CommandFileError::Missing { .. })));
+        assert!(matches!(stage.file.wait_writable(Duration::ZERO), Err(CommandFileError::Missing { .. })));
         assert_eq!(fs::read_dir(stage.directory.path()).unwrap().count(), 0);
     }
 
@@ -341,10 +309,7 @@ mod tests {
     #[test]
     fn lines_arrive_whole() {
         let mut stage = Stage::with_fifo();
-        assert!(matches!(
-            stage.file.write(b"a\n"),
-            Err(CommandFileError::NoReader { .. })
-        ));
+        assert!(matches!(stage.file.write(b"a\n"), Err(CommandFileError::NoReader { .. })));
         let mut core = stage.core();
         assert_eq!(stage.file.write(b"a\n").unwrap(), 2);
         assert_eq!(stage.file.write_lines(b"b\nc\n").unwrap(), 4);
@@ -356,10 +321,7 @@ mod tests {
         let mut stage = Stage::with_fifo();
         let mut core = stage.core();
         stage.fill();
-        assert!(matches!(
-            stage.file.write(b"a\n"),
-            Err(CommandFileError::Full { .. })
-        ));
+        assert!(matches!(stage.file.write(b"a\n"), Err(CommandFileError::Full { .. })));
         assert!(!stage.file.wait_writable(Duration::from_millis(1)).unwrap());
         let reader = std::thread::spawn(move || drain(&mut core));
         assert!(stage.file.wait_writable(Duration::from_secs(60)).unwrap());
@@ -382,14 +344,8 @@ mod tests {
         let core = stage.core();
         stage.file.write(b"a\n").unwrap();
         drop(core);
-        assert!(matches!(
-            stage.file.write(b"b\n"),
-            Err(CommandFileError::NoReader { .. })
-        ));
-        assert!(matches!(
-            stage.file.wait_writable(Duration::ZERO),
-            Err(CommandFileError::NoReader { .. })
-        ));
+        assert!(matches!(stage.file.write(b"b\n"), Err(CommandFileError::NoReader { .. })));
+        assert!(matches!(stage.file.wait_writable(Duration::ZERO), Err(CommandFileError::NoReader { .. })));
         let mut core = stage.core();
         stage.file.write(b"c\n").unwrap();
         assert_eq!(drain(&mut core), b"a\nc\n");
@@ -401,17 +357,11 @@ mod tests {
         let mut old_core = stage.core();
         stage.file.write(b"a\n").unwrap();
         fs::rename(stage.file.path(), stage.directory.path().join("old")).unwrap();
-        assert!(matches!(
-            stage.file.write(b"b\n"),
-            Err(CommandFileError::Missing { .. })
-        ));
+        assert!(matches!(stage.file.write(b"b\n"), Err(CommandFileError::Missing { .. })));
         stage.make_fifo();
         let mut core = stage.core();
         stage.file.write(b"c\n").unwrap();
-        assert_eq!(
-            (drain(&mut old_core), drain(&mut core)),
-            (b"a\n".to_vec(), b"c\n".to_vec())
-        );
+        assert_eq!((drain(&mut old_core), drain(&mut core)), (b"a\n".to_vec(), b"c\n".to_vec()));
     }
 
     #[test]
@@ -436,10 +386,7 @@ mod tests {
         fs::remove_file(stage.file.path()).unwrap();
         stage.make_fifo();
         let mut core = stage.core();
-        assert!(matches!(
-            stage.file.write(&line[taken..]),
-            Err(CommandFileError::Torn { .. })
-        ));
+        assert!(matches!(stage.file.write(&line[taken..]), Err(CommandFileError::Torn { .. })));
         assert_eq!(stage.file.write(b"again\n").unwrap(), 6);
         assert_eq!(drain(&mut core), b"again\n");
     }
@@ -451,14 +398,8 @@ mod tests {
         let line = long_line();
         let taken = stage.file.write(&line).unwrap();
         drop(core);
-        assert!(matches!(
-            stage.file.write(&line[taken..]),
-            Err(CommandFileError::Torn { .. })
-        ));
-        assert!(matches!(
-            stage.file.write(b"again\n"),
-            Err(CommandFileError::NoReader { .. })
-        ));
+        assert!(matches!(stage.file.write(&line[taken..]), Err(CommandFileError::Torn { .. })));
+        assert!(matches!(stage.file.write(b"again\n"), Err(CommandFileError::NoReader { .. })));
         let mut core = stage.core();
         assert_eq!(drain(&mut core), line[..taken]);
         assert_eq!(stage.file.write(b"again\n").unwrap(), 6);

@@ -41,13 +41,7 @@ pub enum Flavour {
 impl Flavour {
     /// Every flavour, in the order of the table above.
     pub const fn all() -> [Self; 5] {
-        [
-            Self::Nagios3,
-            Self::Nagios4,
-            Self::Icinga1,
-            Self::Naemon,
-            Self::Icinga2,
-        ]
+        [Self::Nagios3, Self::Nagios4, Self::Icinga1, Self::Naemon, Self::Icinga2]
     }
 
     /// The name used in configurations.
@@ -102,11 +96,6 @@ mod tests {
             assert_eq!(flavour.to_string().parse(), Ok(flavour));
         }
         let error = "nagios5".parse::<Flavour>().unwrap_err().to_string();
-        assert!(
-            error.contains("nagios5")
-                && Flavour::all()
-                    .iter()
-                    .all(|flavour| error.contains(flavour.name()))
-        );
+        assert!(error.contains("nagios5") && Flavour::all().iter().all(|flavour| error.contains(flavour.name())));
     }
 }

@@ -25,6 +25,6 @@ pub mod status;
 
 pub use flavour::Flavour;
 pub use result::{
-    CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode,
-    ServiceDescription, ServiceState, StateType, StateWordError, Timestamp, unescape,
+    CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode, ServiceDescription,
+    ServiceState, StateType, StateWordError, Timestamp, unescape,
 };

@@ -211,11 +211,7 @@ impl MainConfig {
 
     /// All values of `key`, in order.
     pub fn all(&self, key: &str) -> impl Iterator<Item = &[u8]> {
-        self.settings
-            .get(key)
-            .into_iter()
-            .flatten()
-            .map(|setting| &*setting.value)
+        self.settings.get(key).into_iter().flatten().map(|setting| &*setting.value)
     }
 
     /// The file and line of the last value of `key`.
@@ -239,8 +235,7 @@ impl MainConfig {
     }
 
     fn seconds_of(&self, key: &str) -> Option<Duration> {
-        self.number(key)
-            .map(|seconds| Duration::from_secs(seconds.try_into().unwrap_or(0)))
+        self.number(key).map(|seconds| Duration::from_secs(seconds.try_into().unwrap_or(0)))
     }
 
     fn number(&self, key: &str) -> Option<i64> {
@@ -283,10 +278,7 @@ mod tests {
     fn the_last_value_counts_and_all_are_kept() {
         let config = parse("cfg_file=a\nlog_file=/a\ncfg_file=b\n# c\nlog_file=/b\n");
         assert_eq!(config.log_file(), Some("/b".into()));
-        assert_eq!(
-            config.place_of("log_file"),
-            Some((Path::new("/etc/nagios/nagios.cfg"), 5))
-        );
+        assert_eq!(config.place_of("log_file"), Some((Path::new("/etc/nagios/nagios.cfg"), 5)));
         assert_eq!(config.all("cfg_file").collect::<Vec<_>>(), [b"a", b"b"]);
         assert_eq!(config.all("cfg_dir").count(), 0);
     }

@@ -35,14 +35,6 @@ pub struct CheckResult {
 impl CheckResult {
     /// A result of which only what a command file can say is known.
     pub fn new(object: Object, code: ReturnCode, output: PluginOutput, check_time: Timestamp) -> Self {
-        Self {
-            object,
-            code,
-            output,
-            check_time,
-            state_type: None,
-            attempt: None,
-            check_type: None,
-        }
+        Self { object, code, output, check_time, state_type: None, attempt: None, check_type: None }
     }
 }

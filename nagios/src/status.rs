@@ -50,9 +50,7 @@ pub enum StatusError {
         source: io::Error,
     },
     /// A line begins no block, or is no `key=value` within one.
-    #[error(
-        "line {line} of the status file is neither `name {{` nor `key=value`: is this the core's status_file?"
-    )]
+    #[error("line {line} of the status file is neither `name {{` nor `key=value`: is this the core's status_file?")]
     NotAStatusFile {
         /// Its number.
         line: u64,
@@ -76,12 +74,7 @@ pub enum StatusError {
 impl<R: BufRead> StatusReader<R> {
     /// A reader of `input`. Buffers of 64 KiB and more are worth their while.
     pub fn new(input: R) -> Self {
-        Self {
-            input,
-            block: Block::default(),
-            line: 0,
-            ended: false,
-        }
+        Self { input, block: Block::default(), line: 0, ended: false }
     }
 
     /// The next block, until the next call; none at the end of the file and after an error.
@@ -137,9 +130,7 @@ impl<R: BufRead> StatusReader<R> {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let name = line
-                .strip_suffix(b"{")
-                .ok_or(StatusError::NotAStatusFile { line: self.line })?;
+            let name = line.strip_suffix(b"{").ok_or(StatusError::NotAStatusFile { line: self.line })?;
             let name_bytes = name.trim_ascii().len();
             self.block.begin(name_bytes);
             return Ok(true);
@@ -155,10 +146,7 @@ impl<R: BufRead> StatusReader<R> {
             .by_ref()
             .take(room)
             .read_until(b'\n', &mut self.block.text)
-            .map_err(|source| StatusError::Io {
-                line: self.line,
-                source,
-            })?;
+            .map_err(|source| StatusError::Io { line: self.line, source })?;
         self.line += 1;
         if self.block.text.len() > MAX_BLOCK_BYTES {
             return Err(StatusError::BlockTooLong { line: self.line });
@@ -221,10 +209,7 @@ strange {
         let mut reader = StatusReader::new(input);
         let mut all = Vec::new();
         while let Some(block) = reader.next_block()? {
-            let fields = block
-                .fields()
-                .map(|(key, value)| (key.to_vec(), value.to_vec()))
-                .collect();
+            let fields = block.fields().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
             all.push((block.name().to_vec(), fields));
         }
         Ok(all)
@@ -250,10 +235,7 @@ strange {
         });
         with_block("programstatus", |block| {
             let program = block.program_status().unwrap();
-            assert_eq!(
-                program.program_start(),
-                Some(Timestamp::from_seconds(1_700_000_000))
-            );
+            assert_eq!(program.program_start(), Some(Timestamp::from_seconds(1_700_000_000)));
             assert_eq!(program.pid(), Some(42));
             assert_eq!(program.enable_notifications(), Some(false));
             assert_eq!(program.active_service_checks_enabled(), Some(true));
@@ -289,10 +271,7 @@ strange {
     fn unknown_blocks_and_keys_are_no_error() {
         with_block("strange", |block| {
             assert_eq!(block.kind(), BlockKind::Other);
-            assert_eq!(
-                (block.get("x"), block.get(""), block.fields().count()),
-                (None, None, 0)
-            );
+            assert_eq!((block.get("x"), block.get(""), block.fields().count()), (None, None, 0));
         });
     }
 
@@ -304,10 +283,7 @@ strange {
         let block = reader.next_block().unwrap().unwrap();
         let start = std::time::Instant::now();
         assert_eq!(block.get("last_check"), Some(&b"7"[..]));
-        assert!(
-            start.elapsed() < std::time::Duration::from_secs(1),
-            "as long as the text, not its square"
-        );
+        assert!(start.elapsed() < std::time::Duration::from_secs(1), "as long as the text, not its square");
     }
 
     #[test]
@@ -322,10 +298,7 @@ strange {
     fn a_block_without_end_costs_bounded_memory() {
         let endless = [&b"info {\n"[..], &vec![b'x'; 3 * MAX_BLOCK_BYTES]].concat();
         let mut reader = StatusReader::new(endless.as_slice());
-        assert!(matches!(
-            reader.next_block(),
-            Err(StatusError::BlockTooLong { line: 2 })
-        ));
+        assert!(matches!(reader.next_block(), Err(StatusError::BlockTooLong { line: 2 })));
         assert!(reader.block.text.capacity() <= 2 * MAX_BLOCK_BYTES + 8192);
         assert!(matches!(reader.next_block(), Ok(None)), "an error is the end");
     }

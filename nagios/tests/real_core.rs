@@ -15,8 +15,7 @@ use nagios::command_file::CommandFile;
 use nagios::main_config::MainConfig;
 use nagios::status::StatusReader;
 use nagios::{
-    CheckResult, CheckType, Flavour, HostName, Object, PluginOutput, ReturnCode, ServiceDescription,
-    Timestamp,
+    CheckResult, CheckType, Flavour, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp,
 };
 
 /// How long a slow machine may take for what takes the core a second.
@@ -49,10 +48,7 @@ impl Core {
                 panic!("nagios4 ended with {status}: {said}");
             }
             let is_fifo = fs::metadata(&command_file).is_ok_and(|found| found.file_type().is_fifo());
-            is_fifo
-                && CommandFile::new(command_file.clone())
-                    .wait_writable(Duration::ZERO)
-                    .is_ok()
+            is_fifo && CommandFile::new(command_file.clone()).wait_writable(Duration::ZERO).is_ok()
         });
         core
     }
@@ -71,11 +67,7 @@ impl Core {
             };
             if status.object().unwrap() == *object && status.has_been_checked() {
                 assert_eq!(status.check_type(), Some(CheckType::Passive));
-                return Some((
-                    status.state()?,
-                    status.output(Flavour::Nagios4),
-                    status.last_check()?,
-                ));
+                return Some((status.state()?, status.output(Flavour::Nagios4), status.last_check()?));
             }
         }
         None
@@ -84,19 +76,11 @@ impl Core {
     /// Waits until the status file shows each of `results` as it was submitted.
     fn must_show(&self, results: &[CheckResult]) {
         for result in results {
-            let submitted = (
-                result.code,
-                result.output.clone(),
-                Timestamp::from_seconds(result.check_time.seconds()),
-            );
+            let submitted = (result.code, result.output.clone(), Timestamp::from_seconds(result.check_time.seconds()));
             let mut seen = None;
             let deadline = Instant::now() + PATIENCE;
             while seen.as_ref() != Some(&submitted) {
-                assert!(
-                    Instant::now() < deadline,
-                    "{}: {submitted:?} became {seen:?}",
-                    result.object
-                );
+                assert!(Instant::now() < deadline, "{}: {submitted:?} became {seen:?}", result.object);
                 std::thread::sleep(Duration::from_millis(50));
                 seen = self.status_of(&result.object);
             }
@@ -126,12 +110,8 @@ fn write_configuration(directory: &Path) {
     for name in ["spool", "archive", "temp"] {
         fs::create_dir(path(name)).unwrap();
     }
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid())
-        .unwrap()
-        .expect("a user of this id");
-    let group = nix::unistd::Group::from_gid(nix::unistd::getegid())
-        .unwrap()
-        .expect("a group of this id");
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().expect("a user of this id");
+    let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).unwrap().expect("a group of this id");
     let mut main = format!("nagios_user={}\nnagios_group={}\n", user.name, group.name);
     for (key, name) in [
         ("log_file", "nagios.log"),
@@ -168,14 +148,8 @@ fn objects() -> String {
     );
     for service in SERVICES {
         // At the end of a line, the core takes two backslashes for one.
-        let description = if service.ends_with('\\') {
-            format!("{service}\\")
-        } else {
-            service.to_owned()
-        };
-        objects.push_str(&format!(
-            "define service {{\n service_description {description}\n{COMMON}}}\n"
-        ));
+        let description = if service.ends_with('\\') { format!("{service}\\") } else { service.to_owned() };
+        objects.push_str(&format!("define service {{\n service_description {description}\n{COMMON}}}\n"));
     }
     objects
 }
@@ -189,30 +163,13 @@ fn service(description: &str) -> Object {
 fn hard_results(seconds_ago: i64) -> Vec<CheckResult> {
     let check_time = Timestamp::from_seconds(Timestamp::from(SystemTime::now()).seconds() - seconds_ago);
     let result = |object: Object, code: i16, text: &[u8]| {
-        CheckResult::new(
-            object,
-            ReturnCode::new(code),
-            PluginOutput::from_text(text),
-            check_time,
-        )
+        CheckResult::new(object, ReturnCode::new(code), PluginOutput::from_text(text), check_time)
     };
     vec![
-        result(
-            service("Disk C:"),
-            2,
-            "full: C:\\new 'ü' $x$ `y`|a=1;2;3\nC:\\temp\\\\x\nlast \"line\"\\".as_bytes(),
-        ),
+        result(service("Disk C:"), 2, "full: C:\\new 'ü' $x$ `y`|a=1;2;3\nC:\\temp\\\\x\nlast \"line\"\\".as_bytes()),
         result(service("Back\\"), 3, b"latin \xe9 ends in \\"),
-        result(
-            Object::Host(HostName::try_from("web1").unwrap()),
-            1,
-            b"down|rta=0.1ms",
-        ),
-        result(
-            service("Long"),
-            1,
-            &[b"long\n".as_slice(), &b"0123456789".repeat(900)].concat(),
-        ),
+        result(Object::Host(HostName::try_from("web1").unwrap()), 1, b"down|rta=0.1ms"),
+        result(service("Long"), 1, &[b"long\n".as_slice(), &b"0123456789".repeat(900)].concat()),
     ]
 }
 
@@ -222,25 +179,12 @@ fn results_arrive_unharmed_through_the_spool_of_check_results() {
     let spool_path = core.config().check_result_path().unwrap();
     let mut spool = CheckResultDir::new(spool_path.clone(), Flavour::Nagios4);
     let mut results = hard_results(3);
-    let empty = CheckResult {
-        object: service("Empty"),
-        output: PluginOutput::default(),
-        ..results[0].clone()
-    };
-    spool
-        .submit(&[results.as_slice(), std::slice::from_ref(&empty)].concat())
-        .unwrap();
+    let empty = CheckResult { object: service("Empty"), output: PluginOutput::default(), ..results[0].clone() };
+    spool.submit(&[results.as_slice(), std::slice::from_ref(&empty)].concat()).unwrap();
     // What the core says in place of no output.
-    results.push(CheckResult {
-        output: PluginOutput::from_text(b"(No output returned from plugin)"),
-        ..empty
-    });
+    results.push(CheckResult { output: PluginOutput::from_text(b"(No output returned from plugin)"), ..empty });
     core.must_show(&results);
-    assert_eq!(
-        fs::read_dir(spool_path).unwrap().count(),
-        0,
-        "the core removes what it has read"
-    );
+    assert_eq!(fs::read_dir(spool_path).unwrap().count(), 0, "the core removes what it has read");
 }
 
 #[test]
@@ -266,9 +210,7 @@ fn the_core_is_recognised() {
     let mut reader = StatusReader::new(BufReader::new(File::open(status_file).unwrap()));
     let (mut version, mut pid) = (None, None);
     while let Some(block) = reader.next_block().unwrap() {
-        version = version.or(block
-            .info_status()
-            .and_then(|info| info.version().map(<[u8]>::to_vec)));
+        version = version.or(block.info_status().and_then(|info| info.version().map(<[u8]>::to_vec)));
         pid = pid.or(block.program_status().and_then(|program| program.pid()));
     }
     assert!(version.unwrap().starts_with(b"4."));

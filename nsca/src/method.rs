@@ -77,8 +77,7 @@ pub enum MethodError {
 /// An unknown name is quoted in a message up to this length.
 const MAX_QUOTED_CHARS: usize = 40;
 
-const STREAM_CIPHER: &str =
-    "libmcrypt has it only as a stream cipher and refuses it in the mode that NSCA uses";
+const STREAM_CIPHER: &str = "libmcrypt has it only as a stream cipher and refuses it in the mode that NSCA uses";
 const NOT_IN_LIBRARY: &str = "libmcrypt does not contain it";
 
 /// Number, name and reason of the methods that no stock program can use.
@@ -92,11 +91,7 @@ const UNUSABLE: [(u8, &str, &str); 6] = [
 ];
 
 /// Other spellings that are understood, all in lower case.
-const ALIASES: [(&str, &str); 3] = [
-    ("tripledes", "3des"),
-    ("safer+", "saferplus"),
-    ("threeway", "3way"),
-];
+const ALIASES: [(&str, &str); 3] = [("tripledes", "3des"), ("safer+", "saferplus"), ("threeway", "3way")];
 
 impl Method {
     const ALL: [Method; 17] = [
@@ -168,18 +163,13 @@ impl FromStr for Method {
             return Method::try_from(number);
         }
         let lower = given.to_ascii_lowercase();
-        let name = ALIASES
-            .iter()
-            .find(|(alias, _)| *alias == lower)
-            .map_or(lower.as_str(), |(_, name)| *name);
+        let name = ALIASES.iter().find(|(alias, _)| *alias == lower).map_or(lower.as_str(), |(_, name)| *name);
         if let Some(method) = Method::all().find(|method| method.name() == name) {
             return Ok(method);
         }
         match UNUSABLE.iter().find(|(_, unusable, _)| *unusable == name) {
             Some(&(number, name, reason)) => Err(MethodError::Unusable { number, name, reason }),
-            None => Err(MethodError::Unknown {
-                given: given.chars().take(MAX_QUOTED_CHARS).collect(),
-            }),
+            None => Err(MethodError::Unknown { given: given.chars().take(MAX_QUOTED_CHARS).collect() }),
         }
     }
 }
@@ -193,18 +183,14 @@ impl TryFrom<u8> for Method {
         }
         match UNUSABLE.iter().find(|(unusable, _, _)| *unusable == number) {
             Some(&(number, name, reason)) => Err(MethodError::Unusable { number, name, reason }),
-            None => Err(MethodError::Unknown {
-                given: number.to_string(),
-            }),
+            None => Err(MethodError::Unknown { given: number.to_string() }),
         }
     }
 }
 
 /// "none (0), xor (1), …" for the message about an unknown method.
 fn valid_names() -> String {
-    let names: Vec<String> = Method::all()
-        .map(|method| format!("{method} ({})", method.number()))
-        .collect();
+    let names: Vec<String> = Method::all().map(|method| format!("{method} ({})", method.number())).collect();
     names.join(", ")
 }
 
@@ -226,10 +212,7 @@ mod tests {
     #[test]
     fn the_numbers_are_those_of_nsca_cfg() {
         let numbers: Vec<u8> = Method::all().map(Method::number).collect();
-        assert_eq!(
-            numbers,
-            [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14, 15, 16, 20, 23, 26]
-        );
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 14, 15, 16, 20, 23, 26]);
     }
 
     #[test]
@@ -246,20 +229,14 @@ mod tests {
             assert_eq!(number.to_string().parse::<Method>(), expected);
         }
         let message = "12".parse::<Method>().unwrap_err().to_string();
-        assert!(
-            message.contains("arcfour") && message.contains("stream cipher"),
-            "{message}"
-        );
+        assert!(message.contains("arcfour") && message.contains("stream cipher"), "{message}");
     }
 
     #[test]
     fn an_unknown_one_is_answered_with_what_is_valid() {
         for given in ["13", "27", "256", "-1", "", "aes", " 14"] {
             let message = given.parse::<Method>().unwrap_err().to_string();
-            assert!(
-                message.contains("rijndael-128 (14)") && message.contains("none (0)"),
-                "{message}"
-            );
+            assert!(message.contains("rijndael-128 (14)") && message.contains("none (0)"), "{message}");
         }
         let message = "x".repeat(10_000).parse::<Method>().unwrap_err().to_string();
         assert!(message.len() < 500, "{message}");

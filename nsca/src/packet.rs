@@ -78,10 +78,7 @@ impl Init {
 
     /// Reads a packet; every 132 bytes are a valid one.
     pub fn decode(packet: &[u8; INIT_BYTES]) -> Self {
-        Init {
-            iv: array(packet, 0),
-            timestamp: u32::from_be_bytes(array(packet, IV_BYTES)),
-        }
+        Init { iv: array(packet, 0), timestamp: u32::from_be_bytes(array(packet, IV_BYTES)) }
     }
 }
 
@@ -262,11 +259,7 @@ fn cut(text: &[u8], max: usize) -> usize {
             _ => continue,
         };
         let end = start + width;
-        if end > max
-            && text
-                .get(start..end)
-                .is_some_and(|character| str::from_utf8(character).is_ok())
-        {
+        if end > max && text.get(start..end).is_some_and(|character| str::from_utf8(character).is_ok()) {
             return start;
         }
     }
@@ -280,9 +273,7 @@ fn text(field: &[u8]) -> &[u8] {
 }
 
 fn array<const N: usize>(packet: &[u8], at: usize) -> [u8; N] {
-    *packet[at..]
-        .first_chunk()
-        .expect("the offsets are inside of every packet")
+    *packet[at..].first_chunk().expect("the offsets are inside of every packet")
 }
 
 #[cfg(test)]
@@ -290,33 +281,17 @@ mod tests {
     use super::*;
 
     fn report() -> Report<'static> {
-        Report {
-            timestamp: 0x6a51_0203,
-            code: 2,
-            host: b"web1",
-            service: b"HTTP",
-            output: b"down\nlong",
-        }
+        Report { timestamp: 0x6a51_0203, code: 2, host: b"web1", service: b"HTTP", output: b"down\nlong" }
     }
 
     #[test]
     fn init_packet_known_answer() {
         let mut iv = [0; IV_BYTES];
         (iv[0], iv[127]) = (1, 2);
-        let bytes = Init {
-            iv,
-            timestamp: 0x0102_0304,
-        }
-        .encode();
+        let bytes = Init { iv, timestamp: 0x0102_0304 }.encode();
         assert_eq!((bytes[0], bytes[127]), (1, 2));
         assert_eq!(bytes[128..], [1, 2, 3, 4]);
-        assert_eq!(
-            Init::decode(&bytes),
-            Init {
-                iv,
-                timestamp: 0x0102_0304
-            }
-        );
+        assert_eq!(Init::decode(&bytes), Init { iv, timestamp: 0x0102_0304 });
     }
 
     #[test]
@@ -353,26 +328,11 @@ mod tests {
     fn texts_are_cut_where_their_fields_end() {
         let long = [b'x'; 5000];
         let mut packet = Vec::new();
-        let report = Report {
-            host: &long,
-            service: &long,
-            output: &long,
-            ..report()
-        };
+        let report = Report { host: &long, service: &long, output: &long, ..report() };
         let truncated = report.encode(PacketSize::Modern, &mut Filler::new(0), &mut packet);
-        assert_eq!(
-            truncated,
-            Truncated {
-                host: 5000 - 63,
-                service: 5000 - 127,
-                output: 5000 - 4095
-            }
-        );
+        assert_eq!(truncated, Truncated { host: 5000 - 63, service: 5000 - 127, output: 5000 - 4095 });
         let decoded = Report::decode(&packet);
-        assert_eq!(
-            (decoded.host.len(), decoded.service.len(), decoded.output.len()),
-            (63, 127, 4095)
-        );
+        assert_eq!((decoded.host.len(), decoded.service.len(), decoded.output.len()), (63, 127, 4095));
         packet.clear();
         let truncated = report.encode(PacketSize::Legacy, &mut Filler::new(0), &mut packet);
         assert_eq!(truncated.output, 5000 - 511);
@@ -403,11 +363,8 @@ mod tests {
     #[test]
     fn nothing_after_a_nul_is_sent() {
         let mut packet = Vec::new();
-        let truncated = Report {
-            output: b"seen\0hidden",
-            ..report()
-        }
-        .encode(PacketSize::Legacy, &mut Filler::new(0), &mut packet);
+        let truncated =
+            Report { output: b"seen\0hidden", ..report() }.encode(PacketSize::Legacy, &mut Filler::new(0), &mut packet);
         assert!(!truncated.any());
         assert_eq!(Report::decode(&packet).output, b"seen");
         assert!(!packet.windows(6).any(|window| window == b"hidden"));

@@ -53,19 +53,9 @@ pub fn parse(set: &[u8], delimiter: u8) -> Option<Set<'_>> {
     let second = next_field(&mut rest, delimiter)?;
     let third = next_field(&mut rest, delimiter)?;
     Some(if rest.is_empty() {
-        Set {
-            host,
-            service: b"",
-            code: atoi(second),
-            output: third,
-        }
+        Set { host, service: b"", code: atoi(second), output: third }
     } else {
-        Set {
-            host,
-            service: second,
-            code: atoi(third),
-            output: rest,
-        }
+        Set { host, service: second, code: atoi(third), output: rest }
     })
 }
 
@@ -109,11 +99,7 @@ enum State {
 impl Splitter {
     /// A splitter for sets that `delimiter` separates.
     pub fn new(delimiter: u8) -> Self {
-        Splitter {
-            delimiter,
-            set: Vec::new(),
-            state: State::Collecting,
-        }
+        Splitter { delimiter, set: Vec::new(), state: State::Collecting }
     }
 
     /// Takes bytes up to the end of the current set, and returns how many, the separator included: none while
@@ -134,11 +120,7 @@ impl Splitter {
         }
         let end = bytes.iter().position(|byte| *byte == self.delimiter);
         let text = &bytes[..end.unwrap_or(bytes.len())];
-        let max = if end.is_some() {
-            MAX_SET_BYTES - 1
-        } else {
-            MAX_SET_BYTES
-        };
+        let max = if end.is_some() { MAX_SET_BYTES - 1 } else { MAX_SET_BYTES };
         if self.set.len() + text.len() > max {
             self.state = State::TooLong;
             return Err(SetTooLong);
@@ -171,10 +153,7 @@ impl Splitter {
 fn next_field<'a>(rest: &mut &'a [u8], delimiter: u8) -> Option<&'a [u8]> {
     let start = rest.iter().position(|byte| *byte != delimiter)?;
     let text = &rest[start..];
-    let end = text
-        .iter()
-        .position(|byte| *byte == delimiter)
-        .unwrap_or(text.len());
+    let end = text.iter().position(|byte| *byte == delimiter).unwrap_or(text.len());
     *rest = text.get(end + 1..).unwrap_or_default();
     Some(&text[..end])
 }
@@ -184,9 +163,7 @@ fn until_nul(set: &[u8]) -> &[u8] {
 }
 
 fn trim_end(set: &[u8]) -> &[u8] {
-    let kept = set
-        .iter()
-        .rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
+    let kept = set.iter().rposition(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
     &set[..kept.map_or(0, |last| last + 1)]
 }
 
@@ -211,10 +188,7 @@ fn number_prefix(text: &[u8]) -> Option<u8> {
 
 /// Skips blanks and a sign.
 fn sign(text: &[u8]) -> (bool, &[u8]) {
-    let blanks = text
-        .iter()
-        .take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r'))
-        .count();
+    let blanks = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t'..=b'\r')).count();
     match &text[blanks..] {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
@@ -227,11 +201,7 @@ fn digits_to_i64(text: &[u8], base: u32, negative: bool) -> Option<i64> {
     let digits = || text.iter().map_while(|byte| char::from(*byte).to_digit(base));
     digits().next()?;
     Some(digits().fold(0i64, |number, digit| {
-        let digit = if negative {
-            -i64::from(digit)
-        } else {
-            i64::from(digit)
-        };
+        let digit = if negative { -i64::from(digit) } else { i64::from(digit) };
         number.saturating_mul(base.into()).saturating_add(digit)
     }))
 }
@@ -243,12 +213,7 @@ mod tests {
     use super::*;
 
     fn service<'a>(host: &'a str, service: &'a str, code: i16, output: &'a str) -> Option<Set<'a>> {
-        Some(Set {
-            host: host.as_bytes(),
-            service: service.as_bytes(),
-            code,
-            output: output.as_bytes(),
-        })
+        Some(Set { host: host.as_bytes(), service: service.as_bytes(), code, output: output.as_bytes() })
     }
 
     fn host<'a>(host: &'a str, code: i16, output: &'a str) -> Option<Set<'a>> {
@@ -278,20 +243,11 @@ mod tests {
             ("h\ts\t1\t\tout\n", service("h", "s", 1, "\tout")),
             ("h\ts\t2\tl1\nl2\nl3\n", service("h", "s", 2, "l1\nl2\nl3")),
             ("h\ts\t1\ta\r\nb\r\n", service("h", "s", 1, "a\r\nb")),
-            (
-                "h\ts\t2\tl1\\nl2\\x\\\\y\n",
-                service("h", "s", 2, "l1\\nl2\\x\\\\y"),
-            ),
+            ("h\ts\t2\tl1\\nl2\\x\\\\y\n", service("h", "s", 2, "l1\\nl2\\x\\\\y")),
             ("h\ts\t1\tout  \n \n", service("h", "s", 1, "out")),
-            (
-                "h\ts\t1\tout\x0b\x0c\x1c \r\n",
-                service("h", "s", 1, "out\x0b\x0c\x1c"),
-            ),
+            ("h\ts\t1\tout\x0b\x0c\x1c \r\n", service("h", "s", 1, "out\x0b\x0c\x1c")),
             ("h\ts\t1\to\0ut\n", service("h", "s", 1, "o")),
-            (
-                "h\ts\t1\tout\nh2\ts2\t2\tout2\n",
-                service("h", "s", 1, "out\nh2\ts2\t2\tout2"),
-            ),
+            ("h\ts\t1\tout\nh2\ts2\t2\tout2\n", service("h", "s", 1, "out\nh2\ts2\t2\tout2")),
             ("h\t2\n", None),
             ("h\t2\t \n", None),
             ("h\n", None),

@@ -64,9 +64,7 @@ pub(crate) struct UsageError(pub(crate) String);
 
 /// Reads the arguments after the program's name. `now_us` is the check time unless one is told.
 pub(crate) fn parse(mut args: impl Iterator<Item = OsString>, now_us: i64) -> Result<Request, UsageError> {
-    let kind = args
-        .next()
-        .ok_or_else(|| UsageError("nothing to do: begin with service or host".into()))?;
+    let kind = args.next().ok_or_else(|| UsageError("nothing to do: begin with service or host".into()))?;
     match kind.as_bytes() {
         b"--help" | b"-h" => Ok(Request::Help),
         b"--version" | b"-V" => Ok(Request::Version),
@@ -80,25 +78,18 @@ pub(crate) fn parse(mut args: impl Iterator<Item = OsString>, now_us: i64) -> Re
             let code = state_code(&state, &HOST_STATES)?;
             order(host, None, code, output, args, now_us)
         }
-        other => Err(UsageError(format!(
-            "begin with service or host, not with {}",
-            quoted(other)
-        ))),
+        other => Err(UsageError(format!("begin with service or host, not with {}", quoted(other)))),
     }
 }
 
 const SERVICE_STATES: [&str; 4] = ["OK", "WARNING", "CRITICAL", "UNKNOWN"];
 const HOST_STATES: [&str; 3] = ["UP", "DOWN", "UNREACHABLE"];
 
-fn positionals<const N: usize>(
-    args: &mut impl Iterator<Item = OsString>,
-) -> Result<[Vec<u8>; N], UsageError> {
+fn positionals<const N: usize>(args: &mut impl Iterator<Item = OsString>) -> Result<[Vec<u8>; N], UsageError> {
     let taken: Vec<_> = args.take(N).map(OsString::into_vec).collect();
     taken.try_into().map_err(|taken: Vec<_>| {
         let got = taken.len();
-        UsageError(format!(
-            "{got} of {N} arguments: each macro needs its own quotes, even when it is empty"
-        ))
+        UsageError(format!("{got} of {N} arguments: each macro needs its own quotes, even when it is empty"))
     })
 }
 
@@ -111,9 +102,7 @@ fn order(
     now_us: i64,
 ) -> Result<Request, UsageError> {
     if host.is_empty() || service.as_ref().is_some_and(Vec::is_empty) {
-        return Err(UsageError(
-            "HOST and DESCRIPTION must not be empty: does this core know the macros?".into(),
-        ));
+        return Err(UsageError("HOST and DESCRIPTION must not be empty: does this core know the macros?".into()));
     }
     let handover = HandOver {
         id: new_id(),
@@ -128,19 +117,12 @@ fn order(
         attempt: None,
         check_type: None,
     };
-    let mut order = Order {
-        handover,
-        socket: DEFAULT_SOCKET.into(),
-        spill: spill::DEFAULT_DIRECTORY.into(),
-    };
+    let mut order = Order { handover, socket: DEFAULT_SOCKET.into(), spill: spill::DEFAULT_DIRECTORY.into() };
     let mut options = options.map(OsString::into_vec);
     while let Some(option) = options.next() {
         let (name, value) = match option.iter().position(|&byte| byte == b'=') {
             Some(at) => (&option[..at], option[at + 1..].to_vec()),
-            None => (
-                &option[..],
-                options.next().ok_or_else(|| UsageError(missing_value(&option)))?,
-            ),
+            None => (&option[..], options.next().ok_or_else(|| UsageError(missing_value(&option)))?),
         };
         order.set(name, value)?;
     }
@@ -162,18 +144,11 @@ impl Order {
             }
             b"--attempt" => self.handover.attempt = number(name, &value)?,
             b"--state-type" => {
-                self.handover.state_type = word(
-                    name,
-                    &value,
-                    [("SOFT", StateType::Soft), ("HARD", StateType::Hard)],
-                )?;
+                self.handover.state_type = word(name, &value, [("SOFT", StateType::Soft), ("HARD", StateType::Hard)])?;
             }
             b"--check-type" => {
-                self.handover.check_type = word(
-                    name,
-                    &value,
-                    [("ACTIVE", CheckType::Active), ("PASSIVE", CheckType::Passive)],
-                )?;
+                self.handover.check_type =
+                    word(name, &value, [("ACTIVE", CheckType::Active), ("PASSIVE", CheckType::Passive)])?;
             }
             other if other.starts_with(b"--") => {
                 return Err(UsageError(format!("there is no option {}", quoted(other))));
@@ -189,20 +164,12 @@ impl Order {
 
 /// A word, or a number as it is.
 fn state_code(state: &[u8], words: &[&str]) -> Result<i16, UsageError> {
-    let by_word = words
-        .iter()
-        .position(|word| state.eq_ignore_ascii_case(word.as_bytes()));
+    let by_word = words.iter().position(|word| state.eq_ignore_ascii_case(word.as_bytes()));
     let code = match by_word {
         Some(index) => i16::try_from(index).ok(),
         None => std::str::from_utf8(state).ok().and_then(|text| text.parse().ok()),
     };
-    code.ok_or_else(|| {
-        UsageError(format!(
-            "STATE is {}: {} or a number",
-            quoted(state),
-            words.join(", ")
-        ))
-    })
+    code.ok_or_else(|| UsageError(format!("STATE is {}: {} or a number", quoted(state), words.join(", "))))
 }
 
 /// An empty value counts as not told: what the core has nothing to say about must not cost the result.
@@ -211,27 +178,15 @@ fn number<N: std::str::FromStr>(name: &[u8], value: &[u8]) -> Result<Option<N>, 
         return Ok(None);
     }
     let parsed = std::str::from_utf8(value).ok().and_then(|text| text.parse().ok());
-    let wrong = || {
-        UsageError(format!(
-            "{} is {}: give a whole number",
-            quoted(name),
-            quoted(value)
-        ))
-    };
+    let wrong = || UsageError(format!("{} is {}: give a whole number", quoted(name), quoted(value)));
     parsed.ok_or_else(wrong).map(Some)
 }
 
-fn word<T: Copy, const N: usize>(
-    name: &[u8],
-    value: &[u8],
-    words: [(&str, T); N],
-) -> Result<Option<T>, UsageError> {
+fn word<T: Copy, const N: usize>(name: &[u8], value: &[u8], words: [(&str, T); N]) -> Result<Option<T>, UsageError> {
     if value.is_empty() {
         return Ok(None);
     }
-    let found = words
-        .iter()
-        .find(|(word, _)| value.eq_ignore_ascii_case(word.as_bytes()));
+    let found = words.iter().find(|(word, _)| value.eq_ignore_ascii_case(word.as_bytes()));
     let wrong = || {
         let known = words.map(|(word, _)| word).join(" or ");
         UsageError(format!("{} is {}: give {known}", quoted(name), quoted(value)))
@@ -243,10 +198,7 @@ fn missing_value(option: &[u8]) -> String {
     if option.starts_with(b"--") {
         format!("{} needs a value, an empty one in quotes", quoted(option))
     } else {
-        format!(
-            "one argument too many: each macro needs quotes around it ({})",
-            quoted(option)
-        )
+        format!("one argument too many: each macro needs quotes around it ({})", quoted(option))
     }
 }
 
@@ -286,15 +238,9 @@ mod tests {
         assert_eq!(handover.host, b"web1");
         assert_eq!(handover.service.as_deref(), Some(&b"disk"[..]));
         assert_eq!((handover.code, &handover.output[..]), (2, &b"full"[..]));
-        assert_eq!(
-            (&handover.perfdata[..], &handover.long_output[..]),
-            (&b"/=90%"[..], &b"a\\nb"[..])
-        );
+        assert_eq!((&handover.perfdata[..], &handover.long_output[..]), (&b"/=90%"[..], &b"a\\nb"[..]));
         assert_eq!((handover.check_time_us, handover.attempt), (17_000_000, Some(3)));
-        assert_eq!(
-            (handover.state_type, handover.check_type),
-            (Some(StateType::Hard), Some(CheckType::Passive))
-        );
+        assert_eq!((handover.state_type, handover.check_type), (Some(StateType::Hard), Some(CheckType::Passive)));
         assert_eq!((order.socket, order.spill), ("/s".into(), "/d".into()));
     }
 
@@ -307,45 +253,22 @@ mod tests {
         assert_eq!(order.socket.to_str(), Some("/run/understudy/ocsp.sock"));
         assert_eq!(order.spill.to_str(), Some("/var/lib/understudy/spill"));
         for time in ["--check-time=0", "--check-time="] {
-            assert_eq!(
-                order_of(&["host", "web1", "1", "", time]).handover.check_time_us,
-                NOW
-            );
+            assert_eq!(order_of(&["host", "web1", "1", "", time]).handover.check_time_us, NOW);
         }
     }
 
     #[test]
     fn outputs_and_values_may_look_like_options() {
-        let order = order_of(&[
-            "service",
-            "h",
-            "s",
-            "0",
-            "--socket=/tmp/evil",
-            "--perfdata",
-            "--long",
-        ]);
+        let order = order_of(&["service", "h", "s", "0", "--socket=/tmp/evil", "--perfdata", "--long"]);
         assert_eq!(order.handover.output, b"--socket=/tmp/evil");
         assert_eq!(order.handover.perfdata, b"--long");
         assert_eq!(order.socket.to_str(), Some(DEFAULT_SOCKET));
-        assert_eq!(
-            order_of(&["host", "h", "0", "--", "--long=a=b"])
-                .handover
-                .long_output,
-            b"a=b"
-        );
+        assert_eq!(order_of(&["host", "h", "0", "--", "--long=a=b"]).handover.long_output, b"a=b");
     }
 
     #[test]
     fn states() {
-        for (state, code) in [
-            ("ok", 0),
-            ("Warning", 1),
-            ("CRITICAL", 2),
-            ("unknown", 3),
-            ("7", 7),
-            ("-1", -1),
-        ] {
+        for (state, code) in [("ok", 0), ("Warning", 1), ("CRITICAL", 2), ("unknown", 3), ("7", 7), ("-1", -1)] {
             assert_eq!(order_of(&["service", "h", "s", state, "x"]).handover.code, code);
         }
         for (state, code) in [("UP", 0), ("down", 1), ("UNREACHABLE", 2), ("2", 2)] {
@@ -358,13 +281,8 @@ mod tests {
     #[test]
     fn bytes_that_are_not_utf_8_are_kept() {
         let args = [&b"host"[..], b"h\xfc", b"0", b"\xff"].map(|bytes| OsString::from_vec(bytes.to_vec()));
-        let Ok(Request::Deliver(order)) = parse(args.into_iter(), NOW) else {
-            panic!()
-        };
-        assert_eq!(
-            (&order.handover.host[..], &order.handover.output[..]),
-            (&b"h\xfc"[..], &b"\xff"[..])
-        );
+        let Ok(Request::Deliver(order)) = parse(args.into_iter(), NOW) else { panic!() };
+        assert_eq!((&order.handover.host[..], &order.handover.output[..]), (&b"h\xfc"[..], &b"\xff"[..]));
     }
 
     #[test]
@@ -376,10 +294,7 @@ mod tests {
             (&["host", "", "0", "x"], "must not be empty"),
             (&["host", "h", "0", "x", "--longer", "y"], "no option '--longer'"),
             (&["host", "h", "0", "two", "words"], "one argument too many"),
-            (
-                &["host", "h", "0", "has", "three", "words"],
-                "one argument too many",
-            ),
+            (&["host", "h", "0", "has", "three", "words"], "one argument too many"),
             (&["host", "h", "0", "x", "--perfdata"], "needs a value"),
             (&["host", "h", "0", "x", "--attempt", "many"], "whole number"),
             (&["host", "h", "0", "x", "--state-type", "stiff"], "SOFT or HARD"),

@@ -7,18 +7,11 @@ const fn table() -> [u32; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "byte < 256; try_from is not const"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "byte < 256; try_from is not const")]
         let mut value = byte as u32;
         let mut bit = 0;
         while bit < 8 {
-            value = if value & 1 == 1 {
-                (value >> 1) ^ 0xEDB8_8320
-            } else {
-                value >> 1
-            };
+            value = if value & 1 == 1 { (value >> 1) ^ 0xEDB8_8320 } else { value >> 1 };
             bit += 1;
         }
         table[byte] = value;

@@ -122,9 +122,7 @@ pub enum Answer {
 pub fn new_id() -> Id {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     // A clock before 1970 or after 2554 costs uniqueness across restarts of a process id, nothing else.
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(since_epoch.as_nanos()).unwrap_or(u64::MAX);
     let mut id = [0; 16];
     id[..4].copy_from_slice(&std::process::id().to_le_bytes());
@@ -142,13 +140,7 @@ impl HandOver {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let service = self.service.as_deref();
-        let texts = [
-            &self.host,
-            service.unwrap_or_default(),
-            &self.output,
-            &self.perfdata,
-            &self.long_output,
-        ];
+        let texts = [&self.host, service.unwrap_or_default(), &self.output, &self.perfdata, &self.long_output];
         let mut message = header(KIND_HANDOVER, self.id);
         message.extend_from_slice(&self.check_time_us.to_le_bytes());
         message.extend_from_slice(&self.code.to_le_bytes());
@@ -298,10 +290,9 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign => write!(f, "not written by understudy-ocsp"),
-            Self::Version { theirs } => write!(
-                f,
-                "format {theirs} instead of {VERSION}: install understudy and understudy-ocsp of one release"
-            ),
+            Self::Version { theirs } => {
+                write!(f, "format {theirs} instead of {VERSION}: install understudy and understudy-ocsp of one release")
+            }
             Self::Length { said, bytes } => write!(f, "{bytes} bytes instead of {said}: cut off, or torn"),
             Self::TooLong { bytes } => write!(f, "{bytes} bytes are more than any message has"),
             Self::Checksum => write!(f, "wrong checksum: changed on the way or on disk"),
@@ -345,10 +336,7 @@ fn open(message: &[u8], expected: u8) -> Result<(Id, &[u8]), DecodeError> {
     let zero: [u8; 2] = array(cursor)?;
     let said = u32::from_le_bytes(array(cursor)?);
     if usize::try_from(said) != Ok(message.len()) {
-        return Err(DecodeError::Length {
-            said,
-            bytes: message.len(),
-        });
+        return Err(DecodeError::Length { said, bytes: message.len() });
     }
     let crc = u32::from_le_bytes(array(cursor)?);
     let id = array(cursor)?;
@@ -433,11 +421,7 @@ mod tests {
         for handover in [service(), host(), soft_passive] {
             assert_eq!(HandOver::decode(&handover.encode()), Ok(handover));
         }
-        for answer in [
-            Answer::Taken,
-            Answer::Full,
-            Answer::Refused("no such host: wéb1".into()),
-        ] {
+        for answer in [Answer::Taken, Answer::Full, Answer::Refused("no such host: wéb1".into())] {
             assert_eq!(Answer::decode(&answer.encode([7; 16])), Ok(([7; 16], answer)));
         }
     }
@@ -482,11 +466,7 @@ mod tests {
         for (offset, value) in [(5, 2), (6, 1), (42, 2), (43, 3), (44, 3), (45, 2), (46, 1)] {
             let mut bytes = service().encode();
             bytes[offset] = value;
-            assert_eq!(
-                HandOver::decode(&seal(bytes)),
-                Err(DecodeError::Malformed),
-                "offset {offset}"
-            );
+            assert_eq!(HandOver::decode(&seal(bytes)), Err(DecodeError::Malformed), "offset {offset}");
         }
         let mut lying_length = service().encode();
         lying_length[55] = 0xff;
@@ -495,15 +475,9 @@ mod tests {
 
     #[test]
     fn an_answer_is_no_handover() {
-        assert_eq!(
-            HandOver::decode(&Answer::Taken.encode([0; 16])),
-            Err(DecodeError::Malformed)
-        );
+        assert_eq!(HandOver::decode(&Answer::Taken.encode([0; 16])), Err(DecodeError::Malformed));
         assert_eq!(Answer::decode(&host().encode()), Err(DecodeError::Malformed));
-        assert_eq!(
-            HandOver::decode(b"[123] PROCESS_HOST_CHECK_RESULT;a;0;x"),
-            Err(DecodeError::Foreign)
-        );
+        assert_eq!(HandOver::decode(b"[123] PROCESS_HOST_CHECK_RESULT;a;0;x"), Err(DecodeError::Foreign));
     }
 
     #[test]

@@ -34,10 +34,7 @@ pub const SOCKET_TIME: Duration = Duration::from_millis(600);
 /// How long the disk may take afterwards.
 pub const SPILL_TIME: Duration = Duration::from_millis(350);
 
-const _: () = assert!(
-    SOCKET_TIME.as_millis() + SPILL_TIME.as_millis() < 1000,
-    "the core waits less than a second"
-);
+const _: () = assert!(SOCKET_TIME.as_millis() + SPILL_TIME.as_millis() < 1000, "the core waits less than a second");
 
 const EXIT_LOST: u8 = 1;
 const EXIT_USAGE: u8 = 64;
@@ -73,14 +70,8 @@ enum Delivered {
 
 /// Why a result is lost.
 enum Lost {
-    Refused {
-        reason: String,
-    },
-    NowhereToGo {
-        unavailable: Unavailable,
-        directory: PathBuf,
-        error: io::Error,
-    },
+    Refused { reason: String },
+    NowhereToGo { unavailable: Unavailable, directory: PathBuf, error: io::Error },
 }
 
 fn deliver(order: Order) -> Result<Delivered, Lost> {
@@ -89,11 +80,7 @@ fn deliver(order: Order) -> Result<Delivered, Lost> {
         Err(NotTaken::Refused(reason)) => Err(Lost::Refused { reason }),
         Err(NotTaken::Unavailable(unavailable)) => match spill_in_time(&order.spill, order.handover) {
             Ok(path) => Ok(Delivered::Spilled(path, unavailable)),
-            Err(error) => Err(Lost::NowhereToGo {
-                unavailable,
-                directory: order.spill,
-                error,
-            }),
+            Err(error) => Err(Lost::NowhereToGo { unavailable, directory: order.spill, error }),
         },
     }
 }
@@ -107,25 +94,16 @@ fn spill_in_time(directory: &Path, handover: HandOver) -> io::Result<PathBuf> {
         // Nobody waits any longer when this fails.
         let _ = sender.send(spill::write(&directory, &handover));
     })?;
-    receiver
-        .recv_timeout(SPILL_TIME)
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    receiver.recv_timeout(SPILL_TIME).unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { reason } => write!(f, "the sender refuses this result: {reason}"),
-            Self::NowhereToGo {
-                unavailable,
-                directory,
-                error,
-            } => {
+            Self::NowhereToGo { unavailable, directory, error } => {
                 let directory = directory.display();
-                write!(
-                    f,
-                    "this result is lost. The sender: {unavailable}. The spill directory {directory}: "
-                )?;
+                write!(f, "this result is lost. The sender: {unavailable}. The spill directory {directory}: ")?;
                 match error.kind() {
                     io::ErrorKind::NotFound => write!(
                         f,
@@ -149,9 +127,7 @@ impl fmt::Display for Lost {
 }
 
 fn now_us() -> i64 {
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX)
 }
 

@@ -34,29 +34,17 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full => write!(f, "the sender's queue is full"),
-            Self::NotReading => write!(
-                f,
-                "the sender does not read its socket, it is stopped or overloaded"
-            ),
-            Self::NoAnswer => write!(
-                f,
-                "the sender did not answer in time, it is stopped or overloaded"
-            ),
+            Self::NotReading => write!(f, "the sender does not read its socket, it is stopped or overloaded"),
+            Self::NoAnswer => write!(f, "the sender did not answer in time, it is stopped or overloaded"),
             Self::Io(error) => match error.kind() {
                 io::ErrorKind::NotFound => {
-                    write!(
-                        f,
-                        "the sender's socket does not exist: start understudy, or correct --socket"
-                    )
+                    write!(f, "the sender's socket does not exist: start understudy, or correct --socket")
                 }
                 io::ErrorKind::ConnectionRefused => {
                     write!(f, "the sender is not running: start understudy")
                 }
                 io::ErrorKind::PermissionDenied => {
-                    write!(
-                        f,
-                        "no permission to write to the sender's socket: put this user into its socket_group"
-                    )
+                    write!(f, "no permission to write to the sender's socket: put this user into its socket_group")
                 }
                 _ => write!(f, "{error}"),
             },

@@ -39,19 +39,16 @@ const FILE_MODE: u32 = 0o640;
 /// [`io::ErrorKind::Other`] when [`MAX_FILES`] are there. Nothing stays behind then.
 pub fn write(directory: &Path, handover: &HandOver) -> io::Result<PathBuf> {
     if fs::read_dir(directory)?.take(MAX_FILES).count() == MAX_FILES {
-        let message =
-            format!("it holds {MAX_FILES} results, no more are kept. Start the sender, which drains it");
+        let message = format!("it holds {MAX_FILES} results, no more are kept. Start the sender, which drains it");
         return Err(io::Error::other(message));
     }
     let name = file_name();
     let partial = directory.join(format!(".{name}{PARTIAL_SUFFIX}"));
     let path = directory.join(format!("{name}{SUFFIX}"));
-    write_new(&partial, &handover.encode())
-        .and_then(|()| fs::rename(&partial, &path))
-        .inspect_err(|_| {
-            // The first error is the one to report; a partial file that stays is never read.
-            let _ = fs::remove_file(&partial);
-        })?;
+    write_new(&partial, &handover.encode()).and_then(|()| fs::rename(&partial, &path)).inspect_err(|_| {
+        // The first error is the one to report; a partial file that stays is never read.
+        let _ = fs::remove_file(&partial);
+    })?;
     Ok(path)
 }
 
@@ -83,11 +80,7 @@ pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
 pub fn read(path: &Path) -> Result<HandOver, ReadError> {
     let mut bytes = Vec::new();
     let limit = u64::try_from(MAX_HANDOVER_BYTES).expect("1 MiB fits") + 1;
-    File::open(path)
-        .map_err(ReadError::Io)?
-        .take(limit)
-        .read_to_end(&mut bytes)
-        .map_err(ReadError::Io)?;
+    File::open(path).map_err(ReadError::Io)?.take(limit).read_to_end(&mut bytes).map_err(ReadError::Io)?;
     HandOver::decode(&bytes).map_err(ReadError::Torn)
 }
 
@@ -121,22 +114,14 @@ impl std::error::Error for ReadError {
 /// Without suffix; sorts by time, and within one process and microsecond no two are the same.
 fn file_name() -> String {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let micros = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_micros();
+    let micros = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_micros();
     let process = std::process::id();
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     format!("{micros:020}-{process}-{number}")
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(path)?
-        .write_all(bytes)
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)?.write_all(bytes)
 }
 
 #[cfg(test)]
@@ -166,10 +151,7 @@ mod tests {
     fn what_is_written_is_listed_in_order_and_read() {
         let directory = tempfile::tempdir().unwrap();
         let written: Vec<_> = (0..20).map(result).collect();
-        let paths: Vec<_> = written
-            .iter()
-            .map(|r| write(directory.path(), r).unwrap())
-            .collect();
+        let paths: Vec<_> = written.iter().map(|r| write(directory.path(), r).unwrap()).collect();
         assert_eq!(list(directory.path()).unwrap(), paths);
         let read: Vec<_> = paths.iter().map(|path| read(path).unwrap()).collect();
         assert_eq!(read, written);
@@ -201,20 +183,14 @@ mod tests {
             fs::write(&path, &bytes[..end]).unwrap();
             assert!(matches!(read(&path), Err(ReadError::Torn(_))), "cut at {end}");
         }
-        assert!(matches!(
-            read(&directory.path().join("absent")),
-            Err(ReadError::Io(_))
-        ));
+        assert!(matches!(read(&directory.path().join("absent")), Err(ReadError::Io(_))));
     }
 
     #[test]
     fn a_missing_directory_is_an_error_and_is_not_created() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("spill");
-        assert_eq!(
-            write(&missing, &result(0)).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(write(&missing, &result(0)).unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(!missing.exists());
     }
 }

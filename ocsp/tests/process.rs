@@ -30,9 +30,7 @@ struct Outcome {
 
 impl Site {
     fn new() -> Self {
-        let site = Self {
-            directory: TempDir::new().unwrap(),
-        };
+        let site = Self { directory: TempDir::new().unwrap() };
         std::fs::create_dir(site.spill()).unwrap();
         site
     }
@@ -62,20 +60,11 @@ impl Site {
 
     fn run(&self, arguments: &[&str]) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_understudy-ocsp"));
-        command
-            .args(arguments)
-            .arg("--socket")
-            .arg(self.socket())
-            .arg("--spill")
-            .arg(self.spill());
+        command.args(arguments).arg("--socket").arg(self.socket()).arg("--spill").arg(self.spill());
         let begin = Instant::now();
         let Output { status, stderr, .. } = command.output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap();
-        Outcome {
-            code: status.code().unwrap(),
-            stderr,
-            time: begin.elapsed(),
-        }
+        Outcome { code: status.code().unwrap(), stderr, time: begin.elapsed() }
     }
 
     fn spilled(&self) -> Vec<HandOver> {
@@ -93,10 +82,7 @@ fn assert_spilled(site: &Site, outcome: &Outcome, why: &str) {
     assert!(outcome.time < BOUND, "{:?}", outcome.time);
     let spilled = site.spilled();
     assert_eq!(spilled.len(), 1);
-    assert_eq!(
-        (&spilled[0].host[..], &spilled[0].output[..]),
-        (&b"web1"[..], &b"full"[..])
-    );
+    assert_eq!((&spilled[0].host[..], &spilled[0].output[..]), (&b"web1"[..], &b"full"[..]));
 }
 
 #[test]
@@ -127,13 +113,7 @@ fn a_refused_result_is_not_spilled() {
     let sender = site.sender(|id| vec![Answer::Refused("the host's name holds ';'".into()).encode(id)]);
     let outcome = site.run(&SERVICE);
     assert_eq!(outcome.code, 1);
-    assert!(
-        outcome
-            .stderr
-            .contains("refuses this result: the host's name holds ';'"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("refuses this result: the host's name holds ';'"), "{}", outcome.stderr);
     assert!(site.spilled().is_empty());
     sender.join().unwrap();
 }
@@ -154,11 +134,7 @@ fn a_sender_that_takes_but_does_not_answer() {
     let outcome = site.run(&SERVICE);
     // The sender in this test is gone as soon as it has read: whether its socket is still there shows in the reason only.
     assert_spilled(&site, &outcome, "the sender");
-    assert_eq!(
-        sender.join().unwrap().id,
-        site.spilled()[0].id,
-        "the sender can tell the duplicate"
-    );
+    assert_eq!(sender.join().unwrap().id, site.spilled()[0].id, "the sender can tell the duplicate");
 }
 
 #[test]
@@ -207,11 +183,7 @@ fn neither_socket_nor_spill_directory() {
     let outcome = site.run(&SERVICE);
     assert_eq!(outcome.code, 1);
     assert!(outcome.stderr.contains("start understudy"), "{}", outcome.stderr);
-    assert!(
-        outcome.stderr.contains("install -d -m 2770 -o understudy"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("install -d -m 2770 -o understudy"), "{}", outcome.stderr);
     assert!(outcome.time < BOUND);
 }
 
@@ -223,11 +195,7 @@ fn a_crowded_spill_directory_takes_no_more() {
     }
     let outcome = site.run(&SERVICE);
     assert_eq!(outcome.code, 1);
-    assert!(
-        outcome.stderr.contains("holds 100000 results"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("holds 100000 results"), "{}", outcome.stderr);
     assert!(outcome.time < BOUND, "{:?}", outcome.time);
 }
 
@@ -235,19 +203,12 @@ fn a_crowded_spill_directory_takes_no_more() {
 fn wrong_usage() {
     let outcome = Site::new().run(&["service", "web1", "disk"]);
     assert_eq!(outcome.code, 64);
-    assert!(
-        outcome.stderr.contains("usage: understudy-ocsp service HOST"),
-        "{}",
-        outcome.stderr
-    );
+    assert!(outcome.stderr.contains("usage: understudy-ocsp service HOST"), "{}", outcome.stderr);
 }
 
 #[test]
 fn help() {
-    let output = Command::new(env!("CARGO_BIN_EXE_understudy-ocsp"))
-        .arg("--help")
-        .output()
-        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_understudy-ocsp")).arg("--help").output().unwrap();
     assert!(output.status.success() && output.stdout.starts_with(b"Hands one check result"));
 }
 
@@ -256,8 +217,5 @@ fn fill_queue(path: &Path) {
     socket.connect(path).unwrap();
     socket.set_nonblocking(true).unwrap();
     while socket.send(b"waiting").is_ok() {}
-    assert_eq!(
-        socket.send(b"one more").unwrap_err().kind(),
-        io::ErrorKind::WouldBlock
-    );
+    assert_eq!(socket.send(b"one more").unwrap_err().kind(), io::ErrorKind::WouldBlock);
 }

@@ -34,11 +34,7 @@ pub(crate) enum Full {
 
 impl Admission {
     pub(crate) fn new(most: usize, most_per_peer: usize) -> Self {
-        Admission {
-            most,
-            most_per_peer,
-            held: Arc::default(),
-        }
+        Admission { most, most_per_peer, held: Arc::default() }
     }
 
     pub(crate) fn admit(&self, peer: IpAddr) -> Result<Pass, Full> {
@@ -52,10 +48,7 @@ impl Admission {
         }
         *of_peer += 1;
         held.all += 1;
-        Ok(Pass {
-            peer,
-            held: self.held.clone(),
-        })
+        Ok(Pass { peer, held: self.held.clone() })
     }
 }
 

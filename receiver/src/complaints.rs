@@ -34,11 +34,8 @@ pub(crate) struct Complaints {
 impl Complaints {
     /// Calls `log` with the number of complaints left out before this one, unless this one is to be left out too.
     pub(crate) fn about(&self, peer: IpAddr, kind: Kind, log: impl FnOnce(u64)) {
-        let verdict = self
-            .recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .verdict(Some(peer), kind, Instant::now());
+        let verdict =
+            self.recent.lock().unwrap_or_else(PoisonError::into_inner).verdict(Some(peer), kind, Instant::now());
         if let Some(left_out) = verdict {
             log(left_out);
         }
@@ -60,17 +57,12 @@ impl Recent {
     /// Whether to log, and how many were left out since it was last logged.
     fn verdict(&mut self, peer: Option<IpAddr>, kind: Kind, now: Instant) -> Option<u64> {
         if self.about.len() >= MAX_TRACKED && !self.about.contains_key(&(peer, kind)) {
-            self.about
-                .retain(|_, entry| now.saturating_duration_since(entry.since) < PERIOD);
+            self.about.retain(|_, entry| now.saturating_duration_since(entry.since) < PERIOD);
             if self.about.len() >= MAX_TRACKED && peer.is_some() {
                 return self.verdict(None, kind, now);
             }
         }
-        let entry = self.about.entry((peer, kind)).or_insert(Entry {
-            since: now,
-            logged: 0,
-            left_out: 0,
-        });
+        let entry = self.about.entry((peer, kind)).or_insert(Entry { since: now, logged: 0, left_out: 0 });
         if now.saturating_duration_since(entry.since) >= PERIOD {
             (entry.since, entry.logged) = (now, 0);
         }
@@ -100,35 +92,17 @@ mod tests {
         for _ in 0..100 {
             assert_eq!(recent.verdict(peer(1), Kind::Session, start), None);
         }
-        assert_eq!(
-            recent.verdict(peer(2), Kind::Session, start),
-            Some(0),
-            "another peer has its own burst"
-        );
-        assert_eq!(
-            recent.verdict(peer(1), Kind::Result, start),
-            Some(0),
-            "another kind has its own burst"
-        );
+        assert_eq!(recent.verdict(peer(2), Kind::Session, start), Some(0), "another peer has its own burst");
+        assert_eq!(recent.verdict(peer(1), Kind::Result, start), Some(0), "another kind has its own burst");
         assert_eq!(recent.verdict(peer(1), Kind::Session, start + PERIOD), Some(100));
     }
 
     #[test]
     fn a_flood_of_peers_is_tracked_in_bounded_memory() {
         let (mut recent, start) = (Recent::default(), Instant::now());
-        let logged = (0..100_000)
-            .filter(|&n| recent.verdict(peer(n), Kind::Session, start).is_some())
-            .count();
-        assert!(
-            recent.about.len() <= MAX_TRACKED + 3,
-            "{} entries",
-            recent.about.len()
-        );
+        let logged = (0..100_000).filter(|&n| recent.verdict(peer(n), Kind::Session, start).is_some()).count();
+        assert!(recent.about.len() <= MAX_TRACKED + 3, "{} entries", recent.about.len());
         assert!(logged <= MAX_TRACKED + BURST as usize, "{logged} lines");
-        assert_eq!(
-            recent.verdict(peer(7_000_000), Kind::Session, start + PERIOD),
-            Some(0),
-            "room is made again"
-        );
+        assert_eq!(recent.verdict(peer(7_000_000), Kind::Session, start + PERIOD), Some(0), "room is made again");
     }
 }

@@ -5,9 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nagios::{
-    CheckResult, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp,
-};
+use nagios::{CheckResult, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
 use nsca::classic::{ServerSession, SessionError};
 use nsca::packet::{IV_BYTES, Report};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,17 +56,8 @@ enum Ended {
 impl Connection {
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, pass: Pass) -> Self {
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let spoofing = entrance
-            .listener
-            .strict_mode_spoofing
-            .then(|| Spoofing::new(peer.ip()));
-        Connection {
-            stream,
-            peer,
-            entrance,
-            spoofing,
-            _pass: pass,
-        }
+        let spoofing = entrance.listener.strict_mode_spoofing.then(|| Spoofing::new(peer.ip()));
+        Connection { stream, peer, entrance, spoofing, _pass: pass }
     }
 
     /// Serves the peer to the end.
@@ -111,12 +100,7 @@ impl Connection {
         let listener = &self.entrance.listener;
         let mut iv = [0; IV_BYTES];
         getrandom::fill(&mut iv).map_err(Ended::NoRandom)?;
-        let session = ServerSession::new(
-            listener.secret.clone(),
-            iv,
-            unix_seconds(),
-            listener.max_packet_age,
-        );
+        let session = ServerSession::new(listener.secret.clone(), iv, unix_seconds(), listener.max_packet_age);
         self.stream.write_all(&session.init_packet()).await?;
         Ok(session)
     }
@@ -131,10 +115,7 @@ impl Connection {
         let limits = &self.entrance.shared.limits;
         let (deadline, late) = match partial_since {
             Some(since) => (since + limits.packet_timeout, Ended::Slow(limits.packet_timeout)),
-            None => (
-                Instant::now() + limits.idle_timeout,
-                Ended::Silent(limits.idle_timeout),
-            ),
+            None => (Instant::now() + limits.idle_timeout, Ended::Silent(limits.idle_timeout)),
         };
         let stopped = async {
             stopping.cancelled().await;
@@ -191,10 +172,7 @@ impl Connection {
             if spoofing.allows(result.object.host().as_bytes()).await {
                 genuine.push(result);
             } else {
-                let reason = format!(
-                    "strict mode: {} does not resolve to the peer's address",
-                    result.object.host()
-                );
+                let reason = format!("strict mode: {} does not resolve to the peer's address", result.object.host());
                 self.drop_result(&reason);
             }
         }
@@ -251,8 +229,6 @@ fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, Name
 
 /// The clock as packets carry it, until 2106.
 fn unix_seconds() -> u32 {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }

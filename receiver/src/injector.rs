@@ -41,11 +41,7 @@ pub(crate) struct Injector {
 
 impl Injector {
     /// Starts the thread. It ends when the queue's other end is gone and everything is written.
-    pub(crate) fn start(
-        config: &config::Receiver,
-        waiting: Outlet,
-        counters: Arc<Counters>,
-    ) -> io::Result<Self> {
+    pub(crate) fn start(config: &config::Receiver, waiting: Outlet, counters: Arc<Counters>) -> io::Result<Self> {
         let (at_end, ended) = oneshot::channel();
         let abandon = CancellationToken::new();
         let worker = Worker {
@@ -73,10 +69,7 @@ impl Injector {
     /// Waits until everything is written. At `deadline` the thread saves what is left and ends.
     pub(crate) async fn stop(self, deadline: Instant) {
         let Injector { abandon, mut ended } = self;
-        if tokio::time::timeout_at(deadline.into(), &mut ended)
-            .await
-            .is_err()
-        {
+        if tokio::time::timeout_at(deadline.into(), &mut ended).await.is_err() {
             abandon.cancel();
             // It cannot fail: the thread tells its end, or ends the program.
             let _ = ended.await;
@@ -169,10 +162,7 @@ impl Worker {
     /// Says that the core does not take results, if it is time to say so.
     fn report(&mut self, blocked: &Blocked) {
         let now = Instant::now();
-        let trouble = self.trouble.get_or_insert(Trouble {
-            since: now,
-            told: None,
-        });
+        let trouble = self.trouble.get_or_insert(Trouble { since: now, told: None });
         let patient = matches!(blocked, Blocked::Busy(_)) && now - trouble.since < SLOW_AFTER;
         let told_lately = trouble.told.is_some_and(|told| now - told < REMIND_EVERY);
         if patient || told_lately {
@@ -185,10 +175,7 @@ impl Worker {
 
     fn recovered(&mut self) {
         if let Some(Trouble { since, told: Some(_) }) = self.trouble.take() {
-            tracing::info!(
-                after_seconds = since.elapsed().as_secs(),
-                "the core takes results again"
-            );
+            tracing::info!(after_seconds = since.elapsed().as_secs(), "the core takes results again");
         }
     }
 
@@ -204,10 +191,7 @@ impl Worker {
         }
         let Some(dump_file) = &self.dump_file else {
             self.counters.lost.add(results);
-            return tracing::error!(
-                results,
-                "results lost: the core did not take them before the daemon stopped"
-            );
+            return tracing::error!(results, "results lost: the core did not take them before the daemon stopped");
         };
         match append(dump_file, &lines) {
             Ok(()) => {
@@ -224,10 +208,6 @@ impl Worker {
 
 fn append(path: &PathBuf, lines: &[u8]) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
+    let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
     file.write_all(lines)
 }

@@ -92,14 +92,7 @@ impl Receiver {
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let accepting = stopping.child_token();
-        let mut receiver = Receiver {
-            shared,
-            addresses: Vec::new(),
-            injector,
-            tasks,
-            accepting,
-            stopping,
-        };
+        let mut receiver = Receiver { shared, addresses: Vec::new(), injector, tasks, accepting, stopping };
         receiver.accept(bound);
         Ok(receiver)
     }
@@ -117,13 +110,7 @@ impl Receiver {
         for bound in bound {
             let (socket, entrance) = bound.open(self.shared.clone());
             let (accepting, stopping) = (self.accepting.clone(), self.stopping.clone());
-            self.tasks.spawn(listener::accept(
-                socket,
-                entrance,
-                self.tasks.clone(),
-                accepting,
-                stopping,
-            ));
+            self.tasks.spawn(listener::accept(socket, entrance, self.tasks.clone(), accepting, stopping));
         }
     }
 
@@ -137,9 +124,7 @@ impl Receiver {
         let peer = stream.peer_addr()?;
         let entrance = Arc::new(Entrance::new(listener.clone(), self.shared.clone()));
         if let Some(pass) = entrance.admit(peer.ip()) {
-            Connection::new(stream, peer, entrance, pass)
-                .run(self.stopping.clone())
-                .await;
+            Connection::new(stream, peer, entrance, pass).run(self.stopping.clone()).await;
         }
         Ok(())
     }
@@ -155,14 +140,8 @@ impl Receiver {
         let deadline = tokio::time::Instant::now() + grace;
         self.stopping.cancel();
         self.tasks.close();
-        if tokio::time::timeout_at(deadline, self.tasks.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(
-                connections = self.tasks.len(),
-                "connections still open at the end of the grace period"
-            );
+        if tokio::time::timeout_at(deadline, self.tasks.wait()).await.is_err() {
+            tracing::warn!(connections = self.tasks.len(), "connections still open at the end of the grace period");
         }
         let counters = self.shared.counters.clone();
         drop(self.shared);

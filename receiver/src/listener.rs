@@ -42,17 +42,10 @@ impl Bound {
             Some(address) => bind(address),
             None => Err(e),
         });
-        let failed = |error| StartError::Bind {
-            address: listener.address,
-            error,
-        };
+        let failed = |error| StartError::Bind { address: listener.address, error };
         let socket = socket.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Bound {
-            socket,
-            address,
-            listener: listener.clone(),
-        })
+        Ok(Bound { socket, address, listener: listener.clone() })
     }
 
     /// The address, with the port that the system gave in place of port 0.
@@ -63,11 +56,7 @@ impl Bound {
     /// The same socket for other settings of the same address, so that new settings need no second bind and turn nobody
     /// away: who connects in between waits in the socket's queue.
     pub fn again(&self, listener: &Listener) -> io::Result<Bound> {
-        Ok(Bound {
-            socket: self.socket.try_clone()?,
-            address: self.address,
-            listener: listener.clone(),
-        })
+        Ok(Bound { socket: self.socket.try_clone()?, address: self.address, listener: listener.clone() })
     }
 
     /// The settings that it was bound with.

@@ -38,13 +38,7 @@ pub(crate) struct NoRoom;
 
 pub(crate) fn new() -> (Inlet, Outlet) {
     let (batches, outlet) = mpsc::unbounded_channel();
-    (
-        Inlet {
-            room: Arc::new(Semaphore::new(QUEUE_BYTES)),
-            batches,
-        },
-        outlet,
-    )
+    (Inlet { room: Arc::new(Semaphore::new(QUEUE_BYTES)), batches }, outlet)
 }
 
 impl Inlet {
@@ -53,21 +47,13 @@ impl Inlet {
         let bytes = results.iter().map(cost).sum::<usize>().min(QUEUE_BYTES);
         let permits = u32::try_from(bytes).map_err(|_| NoRoom)?;
         let room = self.room.clone().acquire_many_owned(permits);
-        let room = tokio::time::timeout(PATIENCE, room)
-            .await
-            .map_err(|_| NoRoom)?
-            .map_err(|_| NoRoom)?;
-        self.batches
-            .send(Batch { results, _room: room })
-            .map_err(|_| NoRoom)
+        let room = tokio::time::timeout(PATIENCE, room).await.map_err(|_| NoRoom)?.map_err(|_| NoRoom)?;
+        self.batches.send(Batch { results, _room: room }).map_err(|_| NoRoom)
     }
 }
 
 fn cost(result: &CheckResult) -> usize {
-    let service = result
-        .object
-        .service()
-        .map_or(0, |service| service.as_bytes().len());
+    let service = result.object.service().map_or(0, |service| service.as_bytes().len());
     let texts = result.object.host().as_bytes().len() + service + result.output.escaped().len();
     RESULT_OVERHEAD_BYTES + texts
 }

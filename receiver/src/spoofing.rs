@@ -21,10 +21,7 @@ pub(crate) struct Spoofing {
 
 impl Spoofing {
     pub(crate) fn new(peer: IpAddr) -> Self {
-        Spoofing {
-            peer: peer.to_canonical(),
-            verdicts: BTreeMap::new(),
-        }
+        Spoofing { peer: peer.to_canonical(), verdicts: BTreeMap::new() }
     }
 
     /// Whether `host` resolves to the peer's address.

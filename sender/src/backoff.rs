@@ -22,17 +22,12 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(seed: u64) -> Backoff {
-        Backoff {
-            failures: 0,
-            random: StdRng::seed_from_u64(seed),
-        }
+        Backoff { failures: 0, random: StdRng::seed_from_u64(seed) }
     }
 
     /// Counts a failure and says how long to wait after it.
     pub(crate) fn failed(&mut self) -> Duration {
-        let longest = FIRST
-            .saturating_mul(2_u32.saturating_pow(self.failures))
-            .min(LONGEST);
+        let longest = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         self.random.random_range(longest / 2..=longest)
     }
@@ -59,10 +54,7 @@ mod tests {
             for failure in 0..40 {
                 let longest = FIRST.saturating_mul(2_u32.saturating_pow(failure)).min(LONGEST);
                 let wait = backoff.failed();
-                assert!(
-                    wait >= longest / 2 && wait <= longest,
-                    "seed {seed}, failure {failure}: {wait:?}"
-                );
+                assert!(wait >= longest / 2 && wait <= longest, "seed {seed}, failure {failure}: {wait:?}");
             }
             assert_eq!(backoff.failures(), 40);
             backoff.succeeded();

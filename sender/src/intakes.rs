@@ -33,10 +33,7 @@ impl Intakes {
         outbox: &Arc<Outbox>,
         counters: &Arc<Counters>,
     ) -> Result<Intakes, StartError> {
-        let (mode, group) = (
-            config.socket_mode,
-            config.socket_group.map(nix::unistd::Gid::as_raw),
-        );
+        let (mode, group) = (config.socket_mode, config.socket_group.map(nix::unistd::Gid::as_raw));
         let socket = Socket::bind(&config.socket, mode, group)?;
         let spill = Spill::open(&config.spill, mode, group)?;
         let fifo = |perfdata: &PerfdataFifo| Fifo::open(&perfdata.path, mode, group);
@@ -48,11 +45,7 @@ impl Intakes {
         info!(socket = %config.socket.display(), spill = %config.spill.display(), "taking results from understudy-ocsp");
         if let (Some(fifo), Some(perfdata)) = (fifo, &config.perfdata) {
             let copy = perfdata.copy_to.clone().map(Copy::new);
-            let drain = Drain {
-                outbox: Arc::clone(outbox),
-                counters: Arc::clone(counters),
-                copy,
-            };
+            let drain = Drain { outbox: Arc::clone(outbox), counters: Arc::clone(counters), copy };
             intakes.spawn("perfdata-fifo", move |stop| fifo.serve(drain, stop))?;
             info!(fifo = %perfdata.path.display(), "taking results from the perfdata FIFO");
         }
@@ -69,15 +62,9 @@ impl Intakes {
         }
     }
 
-    fn spawn(
-        &mut self,
-        name: &str,
-        serve: impl FnOnce(&AtomicBool) + Send + 'static,
-    ) -> Result<(), StartError> {
+    fn spawn(&mut self, name: &str, serve: impl FnOnce(&AtomicBool) + Send + 'static) -> Result<(), StartError> {
         let stop = Arc::clone(&self.stop);
-        let thread = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || serve(&stop));
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || serve(&stop));
         self.threads.push(thread.map_err(StartError::Thread)?);
         Ok(())
     }

@@ -88,10 +88,7 @@ impl Sender {
     pub async fn start(config: &config::Sender, core: Option<&config::Core>) -> Result<Sender, StartError> {
         let seeds: Result<Vec<u64>, _> = config.destinations.iter().map(|_| getrandom::u64()).collect();
         let seeds = seeds.map_err(StartError::Random)?;
-        let names = config
-            .destinations
-            .iter()
-            .map(|destination| destination.name.clone());
+        let names = config.destinations.iter().map(|destination| destination.name.clone());
         let outbox = Arc::new(Outbox::new(names));
         let counters = Arc::new(Counters::default());
         let intakes = Intakes::start(config, &outbox, &counters)?;
@@ -99,12 +96,7 @@ impl Sender {
         let status_file = core.and_then(|core| core.status_file.clone());
         if let (Some(perfdata), Some(status_file)) = (&config.perfdata, status_file) {
             let fifo = perfdata.path.clone();
-            tasks.spawn(silence::watch(
-                fifo,
-                status_file,
-                Arc::clone(&counters),
-                drain.clone(),
-            ));
+            tasks.spawn(silence::watch(fifo, status_file, Arc::clone(&counters), drain.clone()));
         }
         let mut destinations = Vec::new();
         for (index, (destination, seed)) in config.destinations.iter().cloned().zip(seeds).enumerate() {
@@ -114,14 +106,7 @@ impl Sender {
             let link = Link::new(destination, System, index, Arc::clone(&outbox), record, seed);
             tasks.spawn(link.run(drain.clone()));
         }
-        Ok(Sender {
-            outbox,
-            counters,
-            destinations,
-            intakes,
-            tasks,
-            drain,
-        })
+        Ok(Sender { outbox, counters, destinations, intakes, tasks, drain })
     }
 
     /// Queues a result for every destination.
@@ -136,25 +121,18 @@ impl Sender {
     /// What has been done, and what waits.
     #[must_use]
     pub fn status(&self) -> Status {
-        let destinations = self
-            .destinations
-            .iter()
-            .enumerate()
-            .map(|(index, (name, record))| {
-                let (queued, dropped) = self.outbox.counts(index);
-                DestinationStatus {
-                    name: name.clone(),
-                    queued,
-                    delivered: record.delivered.load(Relaxed),
-                    dropped,
-                    truncated: record.truncated.load(Relaxed),
-                    failure: record.failure(),
-                }
-            });
-        Status {
-            intake: self.counters.snapshot(),
-            destinations: destinations.collect(),
-        }
+        let destinations = self.destinations.iter().enumerate().map(|(index, (name, record))| {
+            let (queued, dropped) = self.outbox.counts(index);
+            DestinationStatus {
+                name: name.clone(),
+                queued,
+                delivered: record.delivered.load(Relaxed),
+                dropped,
+                truncated: record.truncated.load(Relaxed),
+                failure: record.failure(),
+            }
+        });
+        Status { intake: self.counters.snapshot(), destinations: destinations.collect() }
     }
 
     /// Takes nothing more, and delivers what is queued within `grace`.
@@ -177,10 +155,7 @@ impl Sender {
             .map(|(index, (name, _))| (name.clone(), self.outbox.counts(index).0))
             .collect();
         for (destination, results) in left.iter().filter(|(_, results)| *results > 0) {
-            warn!(
-                destination,
-                results, in_time, "not delivered before the stop; these results are lost"
-            );
+            warn!(destination, results, in_time, "not delivered before the stop; these results are lost");
         }
         Summary { left }
     }

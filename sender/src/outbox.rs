@@ -31,17 +31,10 @@ struct Slot {
 impl Outbox {
     pub(crate) fn new(destinations: impl Iterator<Item = String>) -> Outbox {
         let slots: Vec<Slot> = destinations
-            .map(|destination| Slot {
-                destination,
-                queue: Queue::new(),
-                complaint: Throttle::default(),
-            })
+            .map(|destination| Slot { destination, queue: Queue::new(), complaint: Throttle::default() })
             .collect();
         let arrivals = slots.iter().map(|_| Notify::new()).collect();
-        Outbox {
-            slots: Mutex::new(slots),
-            arrivals,
-        }
+        Outbox { slots: Mutex::new(slots), arrivals }
     }
 
     /// For a source that can keep what is not taken. While one destination has room, the others lose their oldest.
@@ -140,11 +133,7 @@ mod tests {
         assert_eq!(outbox.counts(0), (MAX_RESULTS, 0));
         outbox.confirm(1, 1);
         outbox.offer(result(0)).unwrap();
-        assert_eq!(
-            outbox.counts(0),
-            (MAX_RESULTS, 1),
-            "the dead destination lost its oldest"
-        );
+        assert_eq!(outbox.counts(0), (MAX_RESULTS, 1), "the dead destination lost its oldest");
         assert_eq!(outbox.counts(1), (MAX_RESULTS, 0));
         assert_eq!(outbox.offer(result(0)), Err(Full));
         outbox.push([result(0), result(1)].into_iter());

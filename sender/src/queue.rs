@@ -38,14 +38,7 @@ impl Queue {
     }
 
     fn with_limits(max_results: usize, max_bytes: usize) -> Queue {
-        Queue {
-            waiting: VecDeque::new(),
-            first: 0,
-            bytes: 0,
-            dropped: 0,
-            max_results,
-            max_bytes,
-        }
+        Queue { waiting: VecDeque::new(), first: 0, bytes: 0, dropped: 0, max_results, max_bytes }
     }
 
     /// Whether the next result would push out the oldest.
@@ -69,10 +62,7 @@ impl Queue {
     pub(crate) fn read(&self, from: u64, limit: usize) -> (u64, Vec<Arc<CheckResult>>) {
         let from = from.max(self.first);
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);
-        (
-            from,
-            self.waiting.iter().skip(skip).take(limit).cloned().collect(),
-        )
+        (from, self.waiting.iter().skip(skip).take(limit).cloned().collect())
     }
 
     /// Lets go of everything below number `end`.
@@ -106,10 +96,7 @@ impl Queue {
 
 /// The bytes that a result counts for: its text and its names.
 fn size(result: &CheckResult) -> usize {
-    let service = result
-        .object
-        .service()
-        .map_or(0, |service| service.as_bytes().len());
+    let service = result.object.service().map_or(0, |service| service.as_bytes().len());
     result.output.escaped().len() + result.object.host().as_bytes().len() + service
 }
 

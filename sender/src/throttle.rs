@@ -16,11 +16,7 @@ impl Throttle {
     /// Counts `events` and, when it is time for a message, says how many it stands for, these included.
     pub(crate) fn count(&mut self, events: u64, now: Instant) -> Option<u64> {
         self.held_back += events;
-        if self.held_back == 0
-            || self
-                .last
-                .is_some_and(|last| now.saturating_duration_since(last) < QUIET)
-        {
+        if self.held_back == 0 || self.last.is_some_and(|last| now.saturating_duration_since(last) < QUIET) {
             return None;
         }
         self.last = Some(now);

@@ -10,10 +10,8 @@ pub(crate) const STEP: Duration = Duration::from_millis(200);
 
 /// Returns when any of the descriptors may be readable, or after `timeout` (at most [`STEP`]).
 pub(crate) fn readable(descriptors: &[BorrowedFd<'_>], timeout: Duration) {
-    let mut wanted: Vec<PollFd<'_>> = descriptors
-        .iter()
-        .map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN))
-        .collect();
+    let mut wanted: Vec<PollFd<'_>> =
+        descriptors.iter().map(|descriptor| PollFd::new(*descriptor, PollFlags::POLLIN)).collect();
     let timeout = PollTimeout::try_from(timeout.min(STEP)).expect("a few milliseconds fit");
     // An interrupted or failed poll is a short sleep: the reads that follow tell what is wrong.
     if poll(&mut wanted, timeout).is_err() {

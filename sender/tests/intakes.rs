@@ -1,9 +1,6 @@
 //! The ways in: socket, spill directory and perfdata FIFO, with real files.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on panics, its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, its helpers too")]
 
 mod common;
 
@@ -53,10 +50,7 @@ fn hand_over(socket: &Path, handover: &HandOver) -> Answer {
 async fn spilled_results_go_ahead_of_the_socket_s_and_none_goes_twice() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
-    let config = configuration(
-        directory.path(),
-        vec![destination("standby", &daemon.address.to_string())],
-    );
+    let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
     std::fs::create_dir(&config.spill).unwrap();
     for n in 0..3 {
         ocsp::spill::write(&config.spill, &handover(&format!("spilled{n}"))).unwrap();
@@ -66,8 +60,7 @@ async fn spilled_results_go_ahead_of_the_socket_s_and_none_goes_twice() {
     assert_eq!(hand_over(&config.socket, &twice), Answer::Taken);
     ocsp::spill::write(&config.spill, &twice).unwrap();
     ocsp::spill::write(&config.spill, &handover("last")).unwrap();
-    let expected =
-        ["spilled0", "spilled1", "spilled2", "over-socket", "last"].map(|host| format!("{host};;1;DOWN"));
+    let expected = ["spilled0", "spilled1", "spilled2", "over-socket", "last"].map(|host| format!("{host};;1;DOWN"));
     eventually("all arrived", || daemon.results().len() >= expected.len()).await;
     assert_eq!(daemon.results(), expected);
     assert_eq!(sender.status().intake.duplicates, 1);
@@ -79,28 +72,19 @@ async fn the_socket_answers_full_and_refused() {
     let directory = tempfile::tempdir().unwrap();
     let config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
     let sender = Sender::start(&config, None).await.unwrap();
-    assert!(matches!(
-        hand_over(&config.socket, &handover("a;b")),
-        Answer::Refused(_)
-    ));
+    assert!(matches!(hand_over(&config.socket, &handover("a;b")), Answer::Refused(_)));
     (0..QUEUE_MAX_RESULTS).for_each(|number| sender.submit(numbered(number)).unwrap());
     assert_eq!(hand_over(&config.socket, &handover("late")), Answer::Full);
     assert!(sender.submit(numbered(0)).is_err());
     let status = sender.status();
-    assert_eq!(
-        (status.destinations[0].queued, status.destinations[0].dropped),
-        (QUEUE_MAX_RESULTS, 0)
-    );
+    assert_eq!((status.destinations[0].queued, status.destinations[0].dropped), (QUEUE_MAX_RESULTS, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bytes_that_are_no_hand_over_take_nothing_down() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
-    let config = configuration(
-        directory.path(),
-        vec![destination("standby", &daemon.address.to_string())],
-    );
+    let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
     let sender = Sender::start(&config, None).await.unwrap();
     let client = UnixDatagram::unbound().unwrap();
     let whole = handover("web").encode();
@@ -109,9 +93,7 @@ async fn bytes_that_are_no_hand_over_take_nothing_down() {
     }
     assert_eq!(hand_over(&config.socket, &handover("web")), Answer::Taken);
     // A client without an address gets no answer, and its result is taken.
-    client
-        .send_to(&handover("nameless").encode(), &config.socket)
-        .unwrap();
+    client.send_to(&handover("nameless").encode(), &config.socket).unwrap();
     eventually("both arrived", || daemon.results().len() == 2).await;
     assert_eq!(sender.status().intake.handed_over, 2);
 }
@@ -121,10 +103,7 @@ async fn a_second_sender_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
     let _first = Sender::start(&config, None).await.unwrap();
-    assert!(matches!(
-        Sender::start(&config, None).await,
-        Err(StartError::AlreadyRunning(_))
-    ));
+    assert!(matches!(Sender::start(&config, None).await, Err(StartError::AlreadyRunning(_))));
 }
 
 /// A line as the core makes it of our template.
@@ -141,41 +120,24 @@ fn line(service: &str, output: &str) -> String {
         ("$SERVICEPERFDATA$", "t=1"),
         ("$LONGSERVICEOUTPUT$", "more\\nlast"),
     ];
-    macros.iter().fold(template::service(), |line, (name, value)| {
-        line.replace(name, value)
-    })
+    macros.iter().fold(template::service(), |line, (name, value)| line.replace(name, value))
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn torn_lines_of_a_real_fifo_are_counted_and_whole_ones_arrive() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
-    let config = configuration(
-        directory.path(),
-        vec![destination("standby", &daemon.address.to_string())],
-    );
+    let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
     let sender = Sender::start(&config, None).await.unwrap();
-    let mut core = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(directory.path().join("perfdata.fifo"))
-        .unwrap();
+    let mut core = OpenOptions::new().read(true).write(true).open(directory.path().join("perfdata.fifo")).unwrap();
     let torn = line("torn", "never seen");
     for (n, end) in (0..torn.len()).step_by(7).enumerate() {
         let newline = if n % 2 == 0 { "\n" } else { "" };
-        writeln!(
-            core,
-            "{}{newline}{}",
-            &torn[..end],
-            line(&format!("whole{n}"), "\"$x\" `y`")
-        )
-        .unwrap();
+        writeln!(core, "{}{newline}{}", &torn[..end], line(&format!("whole{n}"), "\"$x\" `y`")).unwrap();
     }
     let whole = torn.len().div_ceil(7);
     eventually("the whole ones arrived", || daemon.results().len() >= whole).await;
-    let expected: Vec<_> = (0..whole)
-        .map(|n| format!("web;whole{n};2;\"$x\" `y`|t=1\nmore\nlast"))
-        .collect();
+    let expected: Vec<_> = (0..whole).map(|n| format!("web;whole{n};2;\"$x\" `y`|t=1\nmore\nlast")).collect();
     assert_eq!(daemon.results(), expected);
     let intake = sender.status().intake;
     assert_eq!(intake.perfdata, whole as u64);
@@ -188,10 +150,7 @@ async fn torn_lines_of_a_real_fifo_are_counted_and_whole_ones_arrive() {
 async fn a_removed_fifo_is_put_back_and_both_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
-    let config = configuration(
-        directory.path(),
-        vec![destination("standby", &daemon.address.to_string())],
-    );
+    let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
     let _sender = Sender::start(&config, None).await.unwrap();
     let path = directory.path().join("perfdata.fifo");
     let mut running_core = OpenOptions::new().read(true).write(true).open(&path).unwrap();

@@ -1,9 +1,6 @@
 //! Against the real programs: `nsca --single` of NSCA 2.10 and `nagios4`.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on panics, its helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics, its helpers too")]
 
 mod common;
 
@@ -45,16 +42,8 @@ struct CommandFile {
 impl CommandFile {
     fn create(path: &Path) -> Arc<CommandFile> {
         mkfifo(path, Mode::from_bits_truncate(0o600)).unwrap();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .custom_flags(OFlag::O_NONBLOCK.bits())
-            .open(path)
-            .unwrap();
-        Arc::new(CommandFile {
-            file,
-            text: Mutex::default(),
-        })
+        let file = OpenOptions::new().read(true).write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path).unwrap();
+        Arc::new(CommandFile { file, text: Mutex::default() })
     }
 
     /// The commands so far, without their times.
@@ -63,18 +52,12 @@ impl CommandFile {
         while let Ok(bytes) = (&self.file).read(&mut buffer) {
             text.push_str(std::str::from_utf8(&buffer[..bytes]).unwrap());
         }
-        text.lines()
-            .map(|line| line.split_once("] ").unwrap().1.to_string())
-            .collect()
+        text.lines().map(|line| line.split_once("] ").unwrap().1.to_string()).collect()
     }
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 async fn nsca(directory: &Path, port: u16, password: &str) -> Program {
@@ -87,18 +70,12 @@ async fn nsca(directory: &Path, port: u16, password: &str) -> Program {
         pid_file.display()
     );
     fs::write(&config, text).unwrap();
-    let status = Command::new("nsca")
-        .arg("-c")
-        .arg(&config)
-        .arg("--single")
-        .status();
+    let status = Command::new("nsca").arg("-c").arg(&config).arg("--single").status();
     assert!(status.expect("Debian's package nsca is installed").success());
     // It goes into the background, and says there who it is.
     let mut pid = None;
     eventually("nsca runs", || {
-        pid = fs::read_to_string(&pid_file)
-            .ok()
-            .and_then(|text| text.trim().parse().ok());
+        pid = fs::read_to_string(&pid_file).ok().and_then(|text| text.trim().parse().ok());
         pid.is_some()
     })
     .await;
@@ -111,24 +88,18 @@ async fn a_real_nsca_gets_every_result() {
     let commands = CommandFile::create(&directory.path().join("nagios.cmd"));
     let port = free_port();
     let destinations = vec![destination("standby", &format!("127.0.0.1:{port}"))];
-    let sender = Sender::start(&configuration(directory.path(), destinations), None)
-        .await
-        .unwrap();
+    let sender = Sender::start(&configuration(directory.path(), destinations), None).await.unwrap();
     (0..300).for_each(|number| sender.submit(numbered(number)).unwrap());
     let mut odd = numbered(300);
     odd.output = nagios::PluginOutput::from_parts(b"a \\ b; \xc3\xa4", b"t=1", b"second\nthird");
     sender.submit(odd).unwrap();
     let _nsca = nsca(directory.path(), port, "a password").await;
     eventually("all commands are written", || commands.commands().len() >= 301).await;
-    let mut expected: Vec<_> = (0..300)
-        .map(|number| format!("PROCESS_SERVICE_CHECK_RESULT;web;count;0;{number}"))
-        .collect();
+    let mut expected: Vec<_> =
+        (0..300).map(|number| format!("PROCESS_SERVICE_CHECK_RESULT;web;count;0;{number}")).collect();
     expected.push("PROCESS_SERVICE_CHECK_RESULT;web;count;0;a \\\\ b; ä|t=1\\nsecond\\nthird".into());
     assert_eq!(commands.commands(), expected);
-    eventually("all are confirmed", || {
-        sender.status().destinations[0].queued == 0
-    })
-    .await;
+    eventually("all are confirmed", || sender.status().destinations[0].queued == 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,23 +109,19 @@ async fn a_real_nsca_with_another_password_confirms_nothing() {
     let port = free_port();
     let _nsca = nsca(directory.path(), port, "another password").await;
     let destinations = vec![destination("standby", &format!("127.0.0.1:{port}"))];
-    let sender = Sender::start(&configuration(directory.path(), destinations), None)
-        .await
-        .unwrap();
+    let sender = Sender::start(&configuration(directory.path(), destinations), None).await.unwrap();
     sender.submit(numbered(0)).unwrap();
     eventually("the refusal is noticed", || {
         let status = &sender.status().destinations[0];
-        status
-            .failure
-            .as_ref()
-            .is_some_and(|failure| failure.contains("wrong password"))
+        status.failure.as_ref().is_some_and(|failure| failure.contains("wrong password"))
     })
     .await;
     assert_eq!(sender.status().destinations[0].queued, 1);
     assert_eq!(commands.commands(), [""; 0]);
 }
 
-const PLUGIN: &str = "#!/bin/sh\nprintf '%s\\n' 'a \"q\" $HOME$ `b` \\n \\\\ <x> \t tab ü|p=1 q=2' 'long \\ one' 'two'; exit 1\n";
+const PLUGIN: &str =
+    "#!/bin/sh\nprintf '%s\\n' 'a \"q\" $HOME$ `b` \\n \\\\ <x> \t tab ü|p=1 q=2' 'long \\ one' 'two'; exit 1\n";
 
 const OBJECTS: &str = "\
 define timeperiod {\n timeperiod_name always\n alias always\n monday 00:00-24:00\n tuesday 00:00-24:00\n \
@@ -175,15 +142,8 @@ fn nagios4(directory: &Path) -> Program {
     }
     fs::write(directory.join("plugin"), PLUGIN).unwrap();
     fs::set_permissions(directory.join("plugin"), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::write(
-        directory.join("objects.cfg"),
-        OBJECTS.replace("DIR", &dir.to_string()),
-    )
-    .unwrap();
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid())
-        .unwrap()
-        .unwrap()
-        .name;
+    fs::write(directory.join("objects.cfg"), OBJECTS.replace("DIR", &dir.to_string())).unwrap();
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).unwrap().unwrap().name;
     let text = format!(
         "log_file={dir}/nagios.log\ncfg_file={dir}/objects.cfg\nobject_cache_file={dir}/objects.cache\n\
          precached_object_file={dir}/objects.pre\nstatus_file={dir}/status.dat\ncommand_file={dir}/nagios.cmd\n\
@@ -195,10 +155,7 @@ fn nagios4(directory: &Path) -> Program {
         template::core_configuration(&directory.join("perfdata.fifo"))
     );
     fs::write(directory.join("nagios.cfg"), text).unwrap();
-    let child = Command::new("nagios4")
-        .arg(directory.join("nagios.cfg"))
-        .stdout(Stdio::null())
-        .spawn();
+    let child = Command::new("nagios4").arg(directory.join("nagios.cfg")).stdout(Stdio::null()).spawn();
     let pid = child.expect("Debian's package nagios4-core is installed").id();
     Program(Pid::from_raw(pid.try_into().unwrap()))
 }
@@ -208,14 +165,10 @@ async fn a_real_core_s_perfdata_arrives_with_nothing_stripped() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let destinations = vec![destination("standby", &daemon.address.to_string())];
-    let sender = Sender::start(&configuration(directory.path(), destinations), None)
-        .await
-        .unwrap();
+    let sender = Sender::start(&configuration(directory.path(), destinations), None).await.unwrap();
     let _core = nagios4(directory.path());
     eventually("host and service arrived", || {
-        ["web;;", "web;disk /;"]
-            .iter()
-            .all(|object| daemon.results().iter().any(|line| line.starts_with(object)))
+        ["web;;", "web;disk /;"].iter().all(|object| daemon.results().iter().any(|line| line.starts_with(object)))
     })
     .await;
     let text = "a \"q\" $HOME$ `b` \\n \\\\ <x> \t tab ü|p=1 q=2\nlong \\ one\ntwo";

@@ -17,34 +17,16 @@ const ETB: u8 = 0x17;
 fn sets() -> Vec<(&'static str, Vec<u8>)> {
     let long_output = |length: usize| [b"web1\tLong\t0\t".to_vec(), vec![b'x'; length]].concat();
     vec![
-        (
-            "a service check",
-            b"web1\tHTTP\t0\tOK - 0.2 s|time=0.2s;1;2\n".to_vec(),
-        ),
+        ("a service check", b"web1\tHTTP\t0\tOK - 0.2 s|time=0.2s;1;2\n".to_vec()),
         ("a host check", b"web1\t1\tDOWN - no answer\n".to_vec()),
         ("no newline at the end", b"web1\tHTTP\t0\tOK".to_vec()),
-        (
-            "several lines",
-            b"web1\tDisk\t2\tfull\n/ 99 %\n/home 98 %|/=99\n/home=98\n".to_vec(),
-        ),
-        (
-            "backslashes",
-            br"win1	Disk C:\	1	C:\new\temp is \\full\n\".to_vec(),
-        ),
+        ("several lines", b"web1\tDisk\t2\tfull\n/ 99 %\n/home 98 %|/=99\n/home=98\n".to_vec()),
+        ("backslashes", br"win1	Disk C:\	1	C:\new\temp is \\full\n\".to_vec()),
         ("semicolons and bars", b"web1\tLog\t0\ta;b|c|d;e;;\n".to_vec()),
-        (
-            "quotes and shell characters",
-            b"web1\tLog\t0\t`a` \"b\" 'c' $d$ <e> &f ~ * ?\n".to_vec(),
-        ),
+        ("quotes and shell characters", b"web1\tLog\t0\t`a` \"b\" 'c' $d$ <e> &f ~ * ?\n".to_vec()),
         ("tabs", b"web1\tLog\t0\ta\tb\t\tc\n".to_vec()),
-        (
-            "UTF-8",
-            "köln1\tPlatz für Züge\t0\t„voll“ – 12 €".as_bytes().to_vec(),
-        ),
-        (
-            "Latin-1",
-            b"k\xf6ln1\tPlatz f\xfcr Z\xfcge\t0\tvoll \xa4".to_vec(),
-        ),
+        ("UTF-8", "köln1\tPlatz für Züge\t0\t„voll“ – 12 €".as_bytes().to_vec()),
+        ("Latin-1", b"k\xf6ln1\tPlatz f\xfcr Z\xfcge\t0\tvoll \xa4".to_vec()),
         ("no output", b"web1\tHTTP\t0\t\n".to_vec()),
         ("blanks around the output", b"web1\tHTTP\t0\t  ok  \n \n".to_vec()),
         ("a negative code", b"web1\tHTTP\t-1\todd\n".to_vec()),
@@ -55,25 +37,14 @@ fn sets() -> Vec<(&'static str, Vec<u8>)> {
         ("more output than a packet holds", long_output(4500)),
         (
             "longer names than a packet holds",
-            [
-                vec![b'h'; 100],
-                b"\t".to_vec(),
-                vec![b's'; 200],
-                b"\t0\tok".to_vec(),
-            ]
-            .concat(),
+            [vec![b'h'; 100], b"\t".to_vec(), vec![b's'; 200], b"\t0\tok".to_vec()].concat(),
         ),
     ]
 }
 
 /// Everything that goes over one connection of the modern kind.
 pub(crate) fn modern() -> Vec<Case> {
-    let single = |(name, input)| Case {
-        name,
-        args: &[],
-        input,
-        results: 1,
-    };
+    let single = |(name, input)| Case { name, args: &[], input, results: 1 };
     let mut cases: Vec<Case> = sets().into_iter().map(single).collect();
     cases.push(together());
     cases.push(Case {
@@ -94,29 +65,16 @@ pub(crate) fn modern() -> Vec<Case> {
 /// All sets over one connection.
 pub(crate) fn together() -> Case {
     let sets: Vec<Vec<u8>> = sets().into_iter().map(|(_, set)| set).collect();
-    Case {
-        name: "many results",
-        args: &[],
-        results: sets.len(),
-        input: sets.join(&ETB),
-    }
+    Case { name: "many results", args: &[], results: sets.len(), input: sets.join(&ETB) }
 }
 
 /// The sets of the kind of NSCA 2.7. A stock daemon takes one of them per connection.
 pub(crate) fn legacy() -> Vec<Case> {
-    let single = |(name, input)| Case {
-        name,
-        args: &["--legacy-2-7-mode"],
-        input,
-        results: 1,
-    };
+    let single = |(name, input)| Case { name, args: &["--legacy-2-7-mode"], input, results: 1 };
     sets().into_iter().map(single).collect()
 }
 
 /// The same over one connection, which only Understudy takes.
 pub(crate) fn legacy_together() -> Case {
-    Case {
-        args: &["--legacy-2-7-mode"],
-        ..together()
-    }
+    Case { args: &["--legacy-2-7-mode"], ..together() }
 }

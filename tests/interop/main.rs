@@ -39,31 +39,17 @@ impl Daemon {
         let site = Site::new(method);
         let running = site.start(nsca, mode);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, site.port));
-        Daemon {
-            site,
-            address,
-            kind: Kind::Nsca { _running: running },
-        }
+        Daemon { site, address, kind: Kind::Nsca { _running: running } }
     }
 
     /// `understudy run`.
     #[track_caller]
     fn standby(method: Method) -> Self {
         let listener = format!("encryption = \"{method}\"");
-        let standby = Standby::start(&Options {
-            listener: &listener,
-            ..Options::default()
-        });
+        let standby = Standby::start(&Options { listener: &listener, ..Options::default() });
         let core = Recorder::start(&standby.command_file());
         let address = standby.address;
-        Daemon {
-            site: Site::new(method),
-            address,
-            kind: Kind::Standby {
-                _running: standby,
-                core,
-            },
-        }
+        Daemon { site: Site::new(method), address, kind: Kind::Standby { _running: standby, core } }
     }
 
     fn core(&self) -> &Recorder {
@@ -77,19 +63,9 @@ impl Daemon {
     #[track_caller]
     fn take(&self, send_nsca: fn() -> Command, cases: &[Case]) -> Vec<Vec<u8>> {
         let mut lines = 0;
-        for Case {
-            name,
-            args,
-            input,
-            results,
-        } in cases
-        {
+        for Case { name, args, input, results } in cases {
             let said = self.site.send_to(self.address, &mut send_nsca(), args, input);
-            assert_eq!(
-                said.out,
-                format!("{results} data packet(s) sent to host successfully.\n"),
-                "{name}: {said:?}"
-            );
+            assert_eq!(said.out, format!("{results} data packet(s) sent to host successfully.\n"), "{name}: {said:?}");
             assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{name}");
             lines += results;
             self.core().wait_for(lines);
@@ -116,73 +92,38 @@ fn all_combinations(method: Method) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let ours = Daemon::start(method, &mut our_nsca(), "--daemon");
-            assert_same(
-                "stock send_nsca to our nsca",
-                method,
-                &ours.take(stock_send_nsca, modern),
-                expected,
-            );
+            assert_same("stock send_nsca to our nsca", method, &ours.take(stock_send_nsca, modern), expected);
         });
         scope.spawn(|| {
             let ours = Daemon::standby(method);
-            assert_same(
-                "stock send_nsca to understudy run",
-                method,
-                &ours.take(stock_send_nsca, modern),
-                expected,
-            );
+            assert_same("stock send_nsca to understudy run", method, &ours.take(stock_send_nsca, modern), expected);
         });
         scope.spawn(|| {
             let single = Daemon::start(method, &mut stock_nsca(), "--single");
-            assert_same(
-                "our send to nsca --single",
-                method,
-                &single.take(our_send_nsca, modern),
-                expected,
-            );
+            assert_same("our send to nsca --single", method, &single.take(our_send_nsca, modern), expected);
         });
         scope.spawn(|| {
             // It may take a second for each connection, so all sets share one.
             let together = cases::together();
             let daemon = Daemon::start(method, &mut stock_nsca(), "--daemon");
             let lines = daemon.take(our_send_nsca, &[together]);
-            assert_same(
-                "our send to nsca --daemon",
-                method,
-                &lines,
-                &expected[..lines.len()],
-            );
+            assert_same("our send to nsca --daemon", method, &lines, &expected[..lines.len()]);
         });
     });
     let expected = &Daemon::start(method, &mut stock_nsca(), "--single").take(stock_send_nsca, legacy);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let ours = Daemon::start(method, &mut our_nsca(), "--single");
-            assert_same(
-                "legacy, stock to ours",
-                method,
-                &ours.take(stock_send_nsca, legacy),
-                expected,
-            );
+            assert_same("legacy, stock to ours", method, &ours.take(stock_send_nsca, legacy), expected);
         });
         scope.spawn(|| {
             let single = Daemon::start(method, &mut stock_nsca(), "--single");
-            assert_same(
-                "legacy, ours to stock",
-                method,
-                &single.take(our_send_nsca, legacy),
-                expected,
-            );
+            assert_same("legacy, ours to stock", method, &single.take(our_send_nsca, legacy), expected);
         });
         scope.spawn(|| {
             let ours = Daemon::start(method, &mut our_nsca(), "--single");
             let lines = ours.take(our_send_nsca, &[cases::legacy_together()]);
-            assert_same(
-                "legacy, many in one connection, ours to ours",
-                method,
-                &lines,
-                expected,
-            );
+            assert_same("legacy, many in one connection, ours to ours", method, &lines, expected);
         });
     });
 }
@@ -230,17 +171,7 @@ fn carriage_returns_stay_behind() {
     let written_by = |nsca: &mut Command| {
         let input = b"web1\tHTTP\t0\tfirst\r\nsecond\r\n".to_vec();
         let daemon = Daemon::start(Method::Xor, nsca, "--single");
-        daemon
-            .take(
-                stock_send_nsca,
-                &[Case {
-                    name: "CR LF",
-                    args: &[],
-                    input,
-                    results: 1,
-                }],
-            )
-            .remove(0)
+        daemon.take(stock_send_nsca, &[Case { name: "CR LF", args: &[], input, results: 1 }]).remove(0)
     };
     let line = |output: &str| format!("PROCESS_SERVICE_CHECK_RESULT;web1;HTTP;0;{output}").into_bytes();
     assert_eq!(written_by(&mut our_nsca()), line(r"first\nsecond"));
@@ -255,17 +186,10 @@ fn a_cut_spares_the_character_that_the_original_splits() {
     let output = "ü".repeat(2100);
     let written_by = |send_nsca| {
         let input = format!("web1\tLong\t0\t{output}").into_bytes();
-        let case = Case {
-            name: "a character on the edge",
-            args: &[],
-            input,
-            results: 1,
-        };
+        let case = Case { name: "a character on the edge", args: &[], input, results: 1 };
         let daemon = Daemon::start(Method::Xor, &mut stock_nsca(), "--single");
         let line = daemon.take(send_nsca, &[case]).remove(0);
-        line.strip_prefix(prefix)
-            .expect("the result that was sent")
-            .to_vec()
+        line.strip_prefix(prefix).expect("the result that was sent").to_vec()
     };
     let (ours, stock) = (written_by(our_send_nsca), written_by(stock_send_nsca));
     assert_eq!(ours, output.as_bytes()[..4094]);

@@ -1,9 +1,6 @@
 //! What the end-to-end tests share. Each test binary uses a part of it.
 #![allow(dead_code, reason = "each test binary uses a part")]
-#![allow(
-    unreachable_pub,
-    reason = "in a test binary nothing can be reached from outside"
-)]
+#![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
 pub mod client;
 pub mod fifo;

@@ -44,9 +44,6 @@ fn ours(subcommand: &str) -> Command {
 
 #[track_caller]
 fn stock(path: &str, package: &str) -> Command {
-    assert!(
-        Path::new(path).exists(),
-        "{path} is missing: run `apt-get install {package}`"
-    );
+    assert!(Path::new(path).exists(), "{path} is missing: run `apt-get install {package}`");
     Command::new(path)
 }

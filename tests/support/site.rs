@@ -34,17 +34,10 @@ impl Site {
     pub fn new(method: Method) -> Self {
         let directory = TempDir::new().unwrap();
         let core = Recorder::start(&directory.path().join("nagios.cmd"));
-        let site = Site {
-            directory,
-            core,
-            port: free_port(),
-        };
+        let site = Site { directory, core, port: free_port() };
         site.write_nsca_cfg("");
         let number = method.number();
-        site.write(
-            "send_nsca.cfg",
-            &format!("password={PASSWORD}\nencryption_method={number}\n"),
-        );
+        site.write("send_nsca.cfg", &format!("password={PASSWORD}\nencryption_method={number}\n"));
         site.write_nsca_cfg(&format!("decryption_method={number}\n"));
         site
     }
@@ -90,22 +83,13 @@ impl Site {
     /// Sends `input` with this site's `send_nsca.cfg` and waits for the end.
     #[track_caller]
     pub fn send(&self, send_nsca: &mut Command, args: &[&str], input: &[u8]) -> Said {
-        self.send_to(
-            SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)),
-            send_nsca,
-            args,
-            input,
-        )
+        self.send_to(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), send_nsca, args, input)
     }
 
     /// Sends `input` to another daemon.
     #[track_caller]
     pub fn send_to(&self, daemon: SocketAddr, send_nsca: &mut Command, args: &[&str], input: &[u8]) -> Said {
-        send_nsca
-            .arg("-H")
-            .arg(daemon.ip().to_string())
-            .arg("-p")
-            .arg(daemon.port().to_string());
+        send_nsca.arg("-H").arg(daemon.ip().to_string()).arg("-p").arg(daemon.port().to_string());
         send_nsca.arg("-c").arg(self.path("send_nsca.cfg")).args(args);
         run(send_nsca, input)
     }
@@ -120,14 +104,8 @@ impl Site {
 #[track_caller]
 pub fn commands(core: &Recorder) -> Vec<Vec<u8>> {
     let without_time = |line: Vec<u8>| {
-        let end = line
-            .windows(2)
-            .position(|pair| pair == b"] ")
-            .expect("a time in front");
-        assert!(
-            line[0] == b'[' && line[1..end].iter().all(u8::is_ascii_digit),
-            "{line:?}"
-        );
+        let end = line.windows(2).position(|pair| pair == b"] ").expect("a time in front");
+        assert!(line[0] == b'[' && line[1..end].iter().all(u8::is_ascii_digit), "{line:?}");
         line[end + 2..].to_vec()
     };
     core.lines().into_iter().map(without_time).collect()
@@ -146,18 +124,10 @@ pub fn run(command: &mut Command, input: &[u8]) -> Said {
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    Said {
-        code: output.status.code(),
-        out: text(&output.stdout),
-        err: text(&output.stderr),
-    }
+    Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }
 
 /// A port that nobody uses at the moment, for programs that must be told one.
 pub fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -28,21 +28,13 @@ pub(super) fn start(object: Object, command: String, events: Sender<Event>) {
 
 fn run(command: &str) -> Outcome {
     let begun = Timestamp::from(SystemTime::now());
-    let output = Command::new("/bin/sh")
-        .arg("-c")
-        .arg(command)
-        .stdin(Stdio::null())
-        .output();
+    let output = Command::new("/bin/sh").arg("-c").arg(command).stdin(Stdio::null()).output();
     let (code, text) = match output {
         // Ended by a signal: UNKNOWN.
         Ok(output) => (output.status.code().unwrap_or(3), output.stdout),
         Err(error) => (3, format!("cannot run the check: {error}").into_bytes()),
     };
-    Outcome {
-        code: ReturnCode::new(i16::try_from(code).unwrap_or(3)),
-        text,
-        begun,
-    }
+    Outcome { code: ReturnCode::new(i16::try_from(code).unwrap_or(3)), text, begun }
 }
 
 /// A plugin's text, taken apart as cores do.
@@ -68,10 +60,7 @@ impl Parts {
         let mut lines = text.trim_ascii_end().split(|&byte| byte == b'\n');
         let (output, first_perfdata) = split_at_bar(lines.next().unwrap_or_default());
         let rest: Vec<_> = lines.collect();
-        let bar = rest
-            .iter()
-            .position(|line| line.contains(&b'|'))
-            .unwrap_or(rest.len());
+        let bar = rest.iter().position(|line| line.contains(&b'|')).unwrap_or(rest.len());
         let (mut long_lines, mut perfdata) = (rest[..bar].to_vec(), vec![first_perfdata]);
         if let Some((line, perfdata_lines)) = rest[bar..].split_first() {
             let (long_line, more) = split_at_bar(line);
@@ -81,10 +70,7 @@ impl Parts {
         }
         perfdata.retain(|line| !line.is_empty());
         Self {
-            output: output
-                .iter()
-                .map(|&byte| if byte == b';' { b':' } else { byte })
-                .collect(),
+            output: output.iter().map(|&byte| if byte == b';' { b':' } else { byte }).collect(),
             perfdata: perfdata.join(&b' '),
             long_output: escape(&long_lines.join(&b'\n')),
         }
@@ -130,10 +116,7 @@ mod tests {
     #[test]
     fn a_check_runs_in_a_shell() {
         let outcome = run("echo 'up and running'; exit 2");
-        assert_eq!(
-            (outcome.code.get(), &outcome.text[..]),
-            (2, &b"up and running\n"[..])
-        );
+        assert_eq!((outcome.code.get(), &outcome.text[..]), (2, &b"up and running\n"[..]));
         assert_eq!(run("kill -9 $$").code.get(), 3);
     }
 }

@@ -28,15 +28,9 @@ impl CommandFile {
         }
         mkfifo(path, Mode::from_bits_truncate(0o660)).with_context(describe)?;
         // Open for writing as well: otherwise every writer that closes it would end the file.
-        let fifo = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(path)
-            .with_context(describe)?;
+        let fifo = OpenOptions::new().read(true).write(true).open(path).with_context(describe)?;
         thread::spawn(move || read_lines(fifo, &events));
-        Ok(Self {
-            path: path.to_owned(),
-        })
+        Ok(Self { path: path.to_owned() })
     }
 }
 
@@ -51,12 +45,7 @@ fn read_lines(fifo: File, events: &Sender<Event>) {
     let mut fifo = BufReader::new(fifo);
     loop {
         let mut line = Vec::new();
-        if fifo
-            .by_ref()
-            .take(MAX_LINE_BYTES)
-            .read_until(b'\n', &mut line)
-            .is_err()
-        {
+        if fifo.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line).is_err() {
             return;
         }
         if line.last() == Some(&b'\n') {

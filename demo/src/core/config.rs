@@ -56,9 +56,7 @@ impl Config {
         };
         for (number, line) in (1..).zip(text.lines()) {
             if !line.is_empty() && !line.starts_with('#') {
-                config
-                    .set(line)
-                    .with_context(|| format!("line {number}: {line}"))?;
+                config.set(line).with_context(|| format!("line {number}: {line}"))?;
             }
         }
         if config.command_file.as_os_str().is_empty() || config.status_file.as_os_str().is_empty() {
@@ -79,21 +77,13 @@ impl Config {
             "ochp_command" => self.ochp_command = Some(CommandLine::parse(value)?),
             "host" => {
                 let (host, command) = value.split_once(';').context("expected NAME;COMMAND")?;
-                self.checks
-                    .insert(Object::Host(HostName::try_from(host)?), command.into());
+                self.checks.insert(Object::Host(HostName::try_from(host)?), command.into());
             }
             "service" => {
-                let (host, rest) = value
-                    .split_once(';')
-                    .context("expected HOST;DESCRIPTION;COMMAND")?;
-                let (service, command) = rest
-                    .split_once(';')
-                    .context("expected HOST;DESCRIPTION;COMMAND")?;
+                let (host, rest) = value.split_once(';').context("expected HOST;DESCRIPTION;COMMAND")?;
+                let (service, command) = rest.split_once(';').context("expected HOST;DESCRIPTION;COMMAND")?;
                 let service = ServiceDescription::try_from(service)?;
-                self.checks.insert(
-                    Object::Service(HostName::try_from(host)?, service),
-                    command.into(),
-                );
+                self.checks.insert(Object::Service(HostName::try_from(host)?, service), command.into());
             }
             _ => bail!("unknown key"),
         }
@@ -112,36 +102,20 @@ mod tests {
              illegal_macro_output_chars=`=\nocsp_command=/bin/x a\nhost=web1;exit 0\nservice=web1;disk;a; b=c\n",
         )
         .unwrap();
-        assert_eq!(
-            (config.command_file, config.status_file),
-            ("/c".into(), "/s".into())
-        );
-        assert_eq!(
-            (config.execute_checks, config.check_interval),
-            (false, Duration::from_secs(7))
-        );
+        assert_eq!((config.command_file, config.status_file), ("/c".into(), "/s".into()));
+        assert_eq!((config.execute_checks, config.check_interval), (false, Duration::from_secs(7)));
         assert_eq!(config.illegal_macro_output_chars, b"`=");
         assert!(config.ocsp_command.is_some() && config.ochp_command.is_none());
-        let checks: Vec<_> = config
-            .checks
-            .iter()
-            .map(|(object, check)| format!("{object} {check}"))
-            .collect();
+        let checks: Vec<_> = config.checks.iter().map(|(object, check)| format!("{object} {check}")).collect();
         assert_eq!(checks, ["web1 exit 0", "web1;disk a; b=c"]);
     }
 
     #[test]
     fn errors_name_the_line() {
-        let cases = [
-            ("nonsense", "key=value"),
-            ("colour=red", "unknown key"),
-            ("service=web1;disk", "DESCRIPTION;COMMAND"),
-        ];
+        let cases =
+            [("nonsense", "key=value"), ("colour=red", "unknown key"), ("service=web1;disk", "DESCRIPTION;COMMAND")];
         for (line, expected) in cases {
-            let error = format!(
-                "{:#}",
-                Config::parse(&format!("status_file=/s\n{line}\n")).unwrap_err()
-            );
+            let error = format!("{:#}", Config::parse(&format!("status_file=/s\n{line}\n")).unwrap_err());
             assert!(error.contains("line 2") && error.contains(expected), "{error}");
         }
         assert!(Config::parse("status_file=/s").is_err());

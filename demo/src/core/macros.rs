@@ -57,19 +57,11 @@ fn expand_word(word: &str, object: &Object, monitored: &Monitored, illegal: &[u8
 
 /// The value of a macro; nothing for an unknown one. `$$` is a dollar sign.
 fn value(name: &str, object: &Object, monitored: &Monitored, illegal: &[u8]) -> Vec<u8> {
-    let legal = |text: &[u8]| {
-        text.iter()
-            .copied()
-            .filter(|byte| !illegal.contains(byte))
-            .collect()
-    };
+    let legal = |text: &[u8]| text.iter().copied().filter(|byte| !illegal.contains(byte)).collect();
     match name {
         "" => b"$".to_vec(),
         "HOSTNAME" => object.host().as_bytes().to_vec(),
-        "SERVICEDESC" => object
-            .service()
-            .map(|service| service.as_bytes().to_vec())
-            .unwrap_or_default(),
+        "SERVICEDESC" => object.service().map(|service| service.as_bytes().to_vec()).unwrap_or_default(),
         "SERVICESTATEID" | "HOSTSTATEID" => monitored.state.to_string().into(),
         "SERVICESTATETYPE" | "HOSTSTATETYPE" => match monitored.state_type {
             StateType::Soft => b"SOFT".to_vec(),
@@ -80,11 +72,9 @@ fn value(name: &str, object: &Object, monitored: &Monitored, illegal: &[u8]) -> 
             CheckType::Active => b"ACTIVE".to_vec(),
             CheckType::Passive => b"PASSIVE".to_vec(),
         },
-        "LASTSERVICECHECK" | "LASTHOSTCHECK" => monitored
-            .last_check
-            .map_or(0, nagios::Timestamp::seconds)
-            .to_string()
-            .into(),
+        "LASTSERVICECHECK" | "LASTHOSTCHECK" => {
+            monitored.last_check.map_or(0, nagios::Timestamp::seconds).to_string().into()
+        }
         "SERVICEOUTPUT" | "HOSTOUTPUT" => legal(&monitored.parts.output),
         "SERVICEPERFDATA" | "HOSTPERFDATA" => legal(&monitored.parts.perfdata),
         "LONGSERVICEOUTPUT" | "LONGHOSTOUTPUT" => legal(&monitored.parts.long_output),
@@ -107,29 +97,16 @@ mod tests {
 
     #[test]
     fn macros_stay_within_their_words() {
-        let object = Object::Service(
-            HostName::try_from("web1").unwrap(),
-            ServiceDescription::try_from("disk").unwrap(),
-        );
+        let object =
+            Object::Service(HostName::try_from("web1").unwrap(), ServiceDescription::try_from("disk").unwrap());
         let mut monitored = Monitored::new(String::new(), None);
         let text = b"a 'b' $c\\d|p=1\nlong \\ one\nlong two";
-        monitored.record(
-            &object,
-            ReturnCode::new(1),
-            text,
-            Timestamp::from_seconds(17),
-            nagios::CheckType::Active,
-        );
+        monitored.record(&object, ReturnCode::new(1), text, Timestamp::from_seconds(17), nagios::CheckType::Active);
         let line = "x $HOSTNAME$;$SERVICEDESC$ '<$SERVICEOUTPUT$>' $SERVICEPERFDATA$ $LONGSERVICEOUTPUT$ \
                     $SERVICESTATEID$ $LASTSERVICECHECK$ $NONSENSE$ 5$$";
-        let expanded = CommandLine::parse(line)
-            .unwrap()
-            .expand(&object, &monitored, b"'$");
+        let expanded = CommandLine::parse(line).unwrap().expand(&object, &monitored, b"'$");
         let expanded: Vec<_> = expanded.iter().map(|word| word.to_str().unwrap()).collect();
         let long = "long \\\\ one\\nlong two";
-        assert_eq!(
-            expanded,
-            ["x", "web1;disk", "<a b c\\d>", "p=1", long, "1", "17", "", "5$"]
-        );
+        assert_eq!(expanded, ["x", "web1;disk", "<a b c\\d>", "p=1", long, "1", "17", "", "5$"]);
     }
 }

@@ -71,9 +71,7 @@ fn run(config: Config, events: &Sender<Event>, inbox: &Receiver<Event>) -> anyho
             next_status = now + STATUS_INTERVAL;
         }
         core.start_due_checks(now);
-        let wake = core
-            .next_check()
-            .map_or(next_status, |check| check.min(next_status));
+        let wake = core.next_check().map_or(next_status, |check| check.min(next_status));
         match inbox.recv_timeout(wake.saturating_duration_since(now)) {
             Ok(Event::Command(line)) => core.execute(&line),
             Ok(Event::Checked(object, outcome)) => core.checked(&object, outcome),
@@ -108,29 +106,18 @@ impl Core {
     }
 
     fn checks_enabled(&self, object: &Object) -> bool {
-        if object.service().is_some() {
-            self.service_checks
-        } else {
-            self.host_checks
-        }
+        if object.service().is_some() { self.service_checks } else { self.host_checks }
     }
 
     fn next_check(&self) -> Option<Instant> {
-        let active = self
-            .objects
-            .iter()
-            .filter(|(object, _)| self.checks_enabled(object));
+        let active = self.objects.iter().filter(|(object, _)| self.checks_enabled(object));
         active.filter_map(|(_, monitored)| monitored.next_check()).min()
     }
 
     fn start_due_checks(&mut self, now: Instant) {
         let (service_checks, host_checks) = (self.service_checks, self.host_checks);
         for (object, monitored) in &mut self.objects {
-            let enabled = if object.service().is_some() {
-                service_checks
-            } else {
-                host_checks
-            };
+            let enabled = if object.service().is_some() { service_checks } else { host_checks };
             if enabled && monitored.next_check().is_some_and(|due| due <= now) {
                 let command = monitored.start_check(now + self.config.check_interval);
                 check::start(object.clone(), command, self.events.clone());
@@ -159,13 +146,7 @@ impl Core {
                     return;
                 };
                 let text = result.output.to_text();
-                if monitored.record(
-                    &result.object,
-                    result.code,
-                    &text,
-                    result.check_time,
-                    CheckType::Passive,
-                ) {
+                if monitored.record(&result.object, result.code, &text, result.check_time, CheckType::Passive) {
                     self.obsess(&result.object);
                 }
             }
@@ -200,11 +181,7 @@ impl Core {
         let Some((program, arguments)) = words.split_first() else {
             return;
         };
-        match Command::new(program)
-            .args(arguments)
-            .stdin(Stdio::null())
-            .status()
-        {
+        match Command::new(program).args(arguments).stdin(Stdio::null()).status() {
             Ok(status) if status.success() => {}
             Ok(status) => eprintln!("the obsessive command for {object} ended with {status}"),
             Err(error) => eprintln!("cannot run {}: {error}", program.display()),

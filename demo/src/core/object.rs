@@ -90,11 +90,7 @@ impl Monitored {
             _ => (self.attempt + 1).min(MAX_ATTEMPTS),
         };
         let confirmed = state == 0 || self.attempt == MAX_ATTEMPTS;
-        self.state_type = if confirmed {
-            StateType::Hard
-        } else {
-            StateType::Soft
-        };
+        self.state_type = if confirmed { StateType::Hard } else { StateType::Soft };
         if self.last_check.is_none() || self.state != state {
             self.last_state_change = Some(check_time);
         }
@@ -119,12 +115,7 @@ mod tests {
         let mut record = |code, seconds| {
             let time = Timestamp::from_seconds(seconds);
             let taken = monitored.record(&host, ReturnCode::new(code), b"x", time, CheckType::Passive);
-            (
-                taken,
-                monitored.state,
-                monitored.state_type,
-                monitored.last_state_change.map(Timestamp::seconds),
-            )
+            (taken, monitored.state, monitored.state_type, monitored.last_state_change.map(Timestamp::seconds))
         };
         assert_eq!(record(0, 1), (true, 0, StateType::Hard, Some(1)));
         assert_eq!(record(1, 2), (true, 1, StateType::Soft, Some(2)));

@@ -21,14 +21,7 @@ pub(super) fn write(core: &Core) -> anyhow::Result<()> {
 fn render(core: &Core) -> Vec<u8> {
     let mut text = Vec::with_capacity(64 * 1024);
     let now = Timestamp::from(std::time::SystemTime::now());
-    block(
-        &mut text,
-        "info",
-        &[
-            ("created", &now.seconds()),
-            ("version", &env!("CARGO_PKG_VERSION")),
-        ],
-    );
+    block(&mut text, "info", &[("created", &now.seconds()), ("version", &env!("CARGO_PKG_VERSION"))]);
     block(
         &mut text,
         "programstatus",
@@ -41,10 +34,7 @@ fn render(core: &Core) -> Vec<u8> {
             ("passive_service_checks_enabled", &1),
             ("active_host_checks_enabled", &u8::from(core.host_checks)),
             ("passive_host_checks_enabled", &1),
-            (
-                "obsess_over_services",
-                &u8::from(core.config.ocsp_command.is_some()),
-            ),
+            ("obsess_over_services", &u8::from(core.config.ocsp_command.is_some())),
             ("obsess_over_hosts", &u8::from(core.config.ochp_command.is_some())),
         ],
     );
@@ -63,11 +53,7 @@ fn block(text: &mut Vec<u8>, kind: &str, fields: &[(&str, &dyn std::fmt::Display
 }
 
 fn object_block(text: &mut Vec<u8>, object: &Object, monitored: &Monitored) {
-    let kind = if object.service().is_some() {
-        "servicestatus"
-    } else {
-        "hoststatus"
-    };
+    let kind = if object.service().is_some() { "servicestatus" } else { "hoststatus" };
     text.extend_from_slice(kind.as_bytes());
     text.extend_from_slice(b" {\n");
     let mut field = |key: &str, value: &[u8]| {
@@ -81,15 +67,9 @@ fn object_block(text: &mut Vec<u8>, object: &Object, monitored: &Monitored) {
     }
     let number = |value: i64| value.to_string().into_bytes();
     let seconds = |time: Option<Timestamp>| number(time.map_or(0, Timestamp::seconds));
-    field(
-        "check_type",
-        &number(i64::from(monitored.check_type == CheckType::Passive)),
-    );
+    field("check_type", &number(i64::from(monitored.check_type == CheckType::Passive)));
     field("current_state", &number(monitored.state.into()));
-    field(
-        "state_type",
-        &number(i64::from(monitored.state_type == StateType::Hard)),
-    );
+    field("state_type", &number(i64::from(monitored.state_type == StateType::Hard)));
     field("current_attempt", &number(monitored.attempt.into()));
     field("max_attempts", &number(MAX_ATTEMPTS.into()));
     field("has_been_checked", &number(monitored.last_check.is_some().into()));

@@ -19,17 +19,12 @@ impl Running {
     fn start(lines: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path().to_str().unwrap();
-        let text = format!("command_file={{dir}}/cmd\nstatus_file={{dir}}/status.dat\n{lines}")
-            .replace("{dir}", path);
+        let text = format!("command_file={{dir}}/cmd\nstatus_file={{dir}}/status.dat\n{lines}").replace("{dir}", path);
         let config = Config::parse(&text).unwrap();
         let (events, inbox) = mpsc::channel();
         let sender = events.clone();
         let thread = thread::spawn(move || run(config, &sender, &inbox));
-        Self {
-            directory,
-            events,
-            thread,
-        }
+        Self { directory, events, thread }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -72,15 +67,9 @@ fn it_checks_and_tells_the_ocsp_command() {
     let told = core.await_in("told", "web1");
     assert_eq!(told.lines().next(), Some("web1|disk|its full|line 2"));
     let status = core.await_in("status.dat", "plugin_output=it's full");
-    assert!(
-        status.contains("\tcurrent_state=2\n") && status.contains("\tlong_plugin_output=line 2\n"),
-        "{status}"
-    );
+    assert!(status.contains("\tcurrent_state=2\n") && status.contains("\tlong_plugin_output=line 2\n"), "{status}");
     let directory = core.stop();
-    assert!(
-        !directory.path().join("cmd").exists(),
-        "a clean stop removes the command file"
-    );
+    assert!(!directory.path().join("cmd").exists(), "a clean stop removes the command file");
 }
 
 #[test]
@@ -94,12 +83,7 @@ fn it_takes_passive_results_and_mode_commands() {
          [1700000000] START_EXECUTING_SVC_CHECKS\n",
     );
     let status = core.await_in("status.dat", "plugin_output=a:b");
-    for line in [
-        "long_plugin_output=c",
-        "performance_data=p=1",
-        "last_check=1700000000",
-        "plugin_output=gone",
-    ] {
+    for line in ["long_plugin_output=c", "performance_data=p=1", "last_check=1700000000", "plugin_output=gone"] {
         assert!(status.contains(line), "{status}");
     }
     let status = core.await_in("status.dat", "active_service_checks_enabled=1");

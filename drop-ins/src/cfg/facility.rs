@@ -54,10 +54,7 @@ impl Facility {
         match name {
             b"kern" => Some(Facility::User),
             b"syslog" => Some(Facility::Daemon),
-            _ => NAMES
-                .iter()
-                .find(|(known, _)| known.as_bytes() == name)
-                .map(|(_, facility)| *facility),
+            _ => NAMES.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, facility)| *facility),
         }
     }
 }

@@ -163,9 +163,7 @@ impl Draft {
     fn log_facility(&mut self, setting: &Setting<'_>) {
         match Facility::named(setting.text()) {
             Some(facility) => self.facility = facility,
-            None => self
-                .warnings
-                .push(setting.error("Invalid log_facility specified").to_string()),
+            None => self.warnings.push(setting.error("Invalid log_facility specified").to_string()),
         }
     }
 
@@ -262,10 +260,7 @@ mod tests {
         ))
         .unwrap();
         assert_eq!((cfg.port, cfg.address.as_deref()), (5668, Some("192.0.2.7")));
-        assert_eq!(
-            (cfg.user.as_deref(), cfg.group.as_deref()),
-            (Some("nagios"), Some("nagcmd"))
-        );
+        assert_eq!((cfg.user.as_deref(), cfg.group.as_deref()), (Some("nagios"), Some("nagcmd")));
         assert_eq!(cfg.chroot, Some("/var/run/nagios/rw".into()));
         assert_eq!(cfg.pid_file, Some("/run/nsca.pid".into()));
         assert_eq!(cfg.facility, Facility::Local3);
@@ -273,9 +268,7 @@ mod tests {
         let receiver = cfg.receiver(&cfg.listen_addresses().unwrap());
         assert_eq!(receiver.route, Route::CheckResults(directory.path().into()));
         assert_eq!(receiver.dump_file, Some("/nsca.dump".into()));
-        let [listener] = &receiver.listeners[..] else {
-            panic!("{} listeners", receiver.listeners.len())
-        };
+        let [listener] = &receiver.listeners[..] else { panic!("{} listeners", receiver.listeners.len()) };
         assert_eq!(listener.address, "192.0.2.7:5668".parse().unwrap());
         assert_eq!(listener.max_packet_age, Some(Duration::from_secs(60)));
         assert!(listener.strict_mode_spoofing);
@@ -288,14 +281,8 @@ mod tests {
         assert_eq!(cfg.listen_addresses(), Ok(vec!["[::]:5667".parse().unwrap()]));
         assert_eq!(cfg.route, Route::CommandFile("/run/core.cmd".into()));
         assert_eq!(cfg.max_packet_age, Some(Duration::from_secs(30)));
-        assert_eq!(
-            (cfg.facility, cfg.debug, cfg.strict_mode_spoofing),
-            (Facility::Daemon, false, false)
-        );
-        assert_eq!(
-            (cfg.user, cfg.group, cfg.chroot, cfg.pid_file),
-            (None, None, None, None)
-        );
+        assert_eq!((cfg.facility, cfg.debug, cfg.strict_mode_spoofing), (Facility::Daemon, false, false));
+        assert_eq!((cfg.user, cfg.group, cfg.chroot, cfg.pid_file), (None, None, None, None));
     }
 
     #[test]
@@ -316,55 +303,21 @@ mod tests {
     #[test]
     fn errors_have_the_words_of_the_original() {
         let errors = [
-            (
-                "bogus=1",
-                "Unknown option specified in config file 'FILE' - Line 3",
-            ),
-            (
-                "server_port=-1",
-                "Invalid port number specified in config file 'FILE' - Line 3",
-            ),
-            (
-                "server_port=70000",
-                "Invalid port number specified in config file 'FILE' - Line 3",
-            ),
-            (
-                "server_port=abc",
-                "Invalid port number specified in config file 'FILE' - Line 3",
-            ),
-            (
-                "decryption_method=13",
-                "Invalid decryption method (13) in config file 'FILE' - Line 3",
-            ),
-            (
-                "max_packet_age=901",
-                "Max packet age cannot be greater than 15 minutes (900 seconds).",
-            ),
-            (
-                "max_packet_age=-1",
-                "Max packet age cannot be greater than 15 minutes (900 seconds).",
-            ),
-            (
-                "check_result_path=/nonexistent",
-                "check_result_path config variable found, but directory not writeable.",
-            ),
+            ("bogus=1", "Unknown option specified in config file 'FILE' - Line 3"),
+            ("server_port=-1", "Invalid port number specified in config file 'FILE' - Line 3"),
+            ("server_port=70000", "Invalid port number specified in config file 'FILE' - Line 3"),
+            ("server_port=abc", "Invalid port number specified in config file 'FILE' - Line 3"),
+            ("decryption_method=13", "Invalid decryption method (13) in config file 'FILE' - Line 3"),
+            ("max_packet_age=901", "Max packet age cannot be greater than 15 minutes (900 seconds)."),
+            ("max_packet_age=-1", "Max packet age cannot be greater than 15 minutes (900 seconds)."),
+            ("check_result_path=/nonexistent", "check_result_path config variable found, but directory not writeable."),
         ];
         for (line, error) in errors {
             assert_eq!(with(line).unwrap_err(), error, "{line}");
         }
-        assert_eq!(
-            read_text("password=x\n").unwrap_err(),
-            "No command_file specified in config file 'FILE'"
-        );
-        let unknown = with("server_address=nothing.invalid")
-            .unwrap()
-            .listen_addresses()
-            .unwrap_err()
-            .to_string();
-        assert!(
-            unknown.starts_with("Server address nothing.invalid port 5667: "),
-            "{unknown}"
-        );
+        assert_eq!(read_text("password=x\n").unwrap_err(), "No command_file specified in config file 'FILE'");
+        let unknown = with("server_address=nothing.invalid").unwrap().listen_addresses().unwrap_err().to_string();
+        assert!(unknown.starts_with("Server address nothing.invalid port 5667: "), "{unknown}");
     }
 
     #[test]

@@ -31,10 +31,7 @@ impl SendNscaCfg {
             }
             Ok(())
         })?;
-        Ok(SendNscaCfg {
-            secret: Secret::new(method, &password),
-            packet_size,
-        })
+        Ok(SendNscaCfg { secret: Secret::new(method, &password), packet_size })
     }
 }
 
@@ -92,16 +89,8 @@ mod tests {
 
     #[test]
     fn a_password_keeps_its_blanks_and_its_carriage_return() {
-        assert_same(
-            &read_text("password= two words \r\n").unwrap().secret,
-            Method::Xor,
-            b" two words \r",
-        );
-        assert_same(
-            &read_text(b"password=p\xe4ss").unwrap().secret,
-            Method::Xor,
-            b"p\xe4ss",
-        );
+        assert_same(&read_text("password= two words \r\n").unwrap().secret, Method::Xor, b" two words \r");
+        assert_same(&read_text(b"password=p\xe4ss").unwrap().secret, Method::Xor, b"p\xe4ss");
     }
 
     #[test]
@@ -116,11 +105,7 @@ mod tests {
             ("TRUE", None),
         ];
         for (value, size) in sizes {
-            assert_eq!(
-                read_text(format!("legacy_2_7_mode={value}")).unwrap().packet_size,
-                size,
-                "{value}"
-            );
+            assert_eq!(read_text(format!("legacy_2_7_mode={value}")).unwrap().packet_size, size, "{value}");
         }
     }
 
@@ -129,15 +114,9 @@ mod tests {
         let unknown = read_text("password=x\nPASSWORD=y\n").unwrap_err();
         assert_eq!(unknown, "Unknown option specified in config file 'FILE' - Line 2");
         let method = read_text("encryption_method=13\n").unwrap_err();
-        assert_eq!(
-            method,
-            "Invalid encryption method (13) in config file 'FILE' - Line 1"
-        );
+        assert_eq!(method, "Invalid encryption method (13) in config file 'FILE' - Line 1");
         let unusable = read_text("encryption_method=12\n").unwrap_err();
-        assert!(
-            unusable.contains("arcfour") && unusable.ends_with("in config file 'FILE' - Line 1"),
-            "{unusable}"
-        );
+        assert!(unusable.contains("arcfour") && unusable.ends_with("in config file 'FILE' - Line 1"), "{unusable}");
         assert_eq!(
             read_text(format!("password={}\n", "x".repeat(5000))).unwrap_err(),
             "Password is too long in config file 'FILE' - Line 1"
@@ -147,10 +126,7 @@ mod tests {
     #[test]
     fn the_file_of_the_debian_package_works_unmodified() {
         let path = Path::new("/etc/send_nsca.cfg");
-        assert!(
-            path.exists(),
-            "{path:?} is missing: run `apt-get install nsca-client`"
-        );
+        assert!(path.exists(), "{path:?} is missing: run `apt-get install nsca-client`");
         assert_same(&SendNscaCfg::read(path).unwrap().secret, Method::Xor, b"");
     }
 }

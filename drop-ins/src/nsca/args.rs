@@ -46,11 +46,7 @@ pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Parsed {
     if args.peek().is_none() {
         return Parsed::Answer(Question::Help);
     }
-    let mut parsed = Args {
-        config_file: DEFAULT_CONFIG_FILE.into(),
-        foreground: false,
-        mode: Mode::Standalone,
-    };
+    let mut parsed = Args { config_file: DEFAULT_CONFIG_FILE.into(), foreground: false, mode: Mode::Standalone };
     let mut question = None;
     while let Some(arg) = args.next() {
         match arg.as_bytes() {
@@ -79,21 +75,14 @@ mod tests {
     }
 
     fn run(config_file: &str, foreground: bool, mode: Mode) -> Parsed {
-        Parsed::Run(Args {
-            config_file: config_file.into(),
-            foreground,
-            mode,
-        })
+        Parsed::Run(Args { config_file: config_file.into(), foreground, mode })
     }
 
     #[test]
     fn options_come_in_any_order_and_the_last_mode_counts() {
         assert_eq!(parse_line("-c /f"), run("/f", false, Mode::Standalone));
         assert_eq!(parse_line("--daemon -c /f -f"), run("/f", true, Mode::Standalone));
-        assert_eq!(
-            parse_line("--foreground --single -c /f"),
-            run("/f", true, Mode::Standalone)
-        );
+        assert_eq!(parse_line("--foreground --single -c /f"), run("/f", true, Mode::Standalone));
         assert_eq!(parse_line("-c /e -c /f --inetd"), run("/f", false, Mode::Inetd));
         assert_eq!(parse_line("-i"), run("nsca.cfg", false, Mode::Inetd));
         assert_eq!(parse_line("--inetd -s"), run("nsca.cfg", false, Mode::Standalone));

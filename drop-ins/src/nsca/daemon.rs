@@ -21,10 +21,7 @@ const UMASK: u32 = 0o022;
 /// may be relative to it.
 pub(super) fn detach() -> Result<(), Refusal> {
     let here = std::env::current_dir().unwrap_or_else(|_| "/".into());
-    daemonize::Daemonize::new()
-        .working_directory(here)
-        .umask(UMASK)
-        .start()?;
+    daemonize::Daemonize::new().working_directory(here).umask(UMASK).start()?;
     Ok(())
 }
 
@@ -39,24 +36,18 @@ pub(super) struct Daemon {
 
 impl Daemon {
     pub(super) fn new(config_file: PathBuf, settings: config::Receiver, bound: Vec<Bound>, log: Log) -> Self {
-        Daemon {
-            config_file,
-            settings,
-            bound,
-            log,
-        }
+        Daemon { config_file, settings, bound, log }
     }
 
     /// Serves until a signal ends it.
     pub(super) fn run(self) -> Result<(), Refusal> {
-        let runtime = tokio::runtime::Runtime::new()
-            .map_err(|error| Refusal::System("cannot start the runtime", error))?;
+        let runtime =
+            tokio::runtime::Runtime::new().map_err(|error| Refusal::System("cannot start the runtime", error))?;
         runtime.block_on(self.serve())
     }
 
     async fn serve(mut self) -> Result<(), Refusal> {
-        let mut signals =
-            Signals::new().map_err(|error| Refusal::System("cannot watch for signals", error))?;
+        let mut signals = Signals::new().map_err(|error| Refusal::System("cannot watch for signals", error))?;
         let mut receiver = Receiver::start(&self.settings, reused(&self.bound)?)?;
         loop {
             for address in receiver.addresses() {
@@ -93,8 +84,7 @@ impl Daemon {
             tracing::warn!("{warning}");
         }
         self.log.set_debug(cfg.debug);
-        let same_core =
-            settings.route == self.settings.route && settings.dump_file == self.settings.dump_file;
+        let same_core = settings.route == self.settings.route && settings.dump_file == self.settings.dump_file;
         (self.settings, self.bound) = (settings, bound);
         if same_core {
             receiver.relisten(reused(&self.bound)?);
@@ -110,9 +100,7 @@ impl Daemon {
         let file = self.config_file.clone();
         // The file may be on a slow disk, and its server_address a name that takes its time.
         let read = tokio::task::spawn_blocking(move || read_settings(&file));
-        let (cfg, settings) = read
-            .await
-            .map_err(|e| Refusal::System("reading failed", e.into()))??;
+        let (cfg, settings) = read.await.map_err(|e| Refusal::System("reading failed", e.into()))??;
         let bound = bind(&self.bound, &settings)?;
         Ok((cfg, settings, bound))
     }
@@ -126,21 +114,16 @@ fn read_settings(file: &Path) -> Result<(NscaCfg, config::Receiver), DropInError
 
 /// Binds the addresses of `settings`, those that are bound already on the sockets that there are.
 fn bind(bound: &[Bound], settings: &config::Receiver) -> Result<Vec<Bound>, Refusal> {
-    let bind = |listener: &config::Listener| match bound
-        .iter()
-        .find(|bound| bound.listener().address == listener.address)
-    {
-        Some(bound) => bound.again(listener).map_err(no_descriptor),
-        None => Ok(Bound::new(listener)?),
-    };
+    let bind =
+        |listener: &config::Listener| match bound.iter().find(|bound| bound.listener().address == listener.address) {
+            Some(bound) => bound.again(listener).map_err(no_descriptor),
+            None => Ok(Bound::new(listener)?),
+        };
     settings.listeners.iter().map(bind).collect()
 }
 
 fn reused(bound: &[Bound]) -> Result<Vec<Bound>, Refusal> {
-    bound
-        .iter()
-        .map(|bound| bound.again(bound.listener()).map_err(no_descriptor))
-        .collect()
+    bound.iter().map(|bound| bound.again(bound.listener()).map_err(no_descriptor)).collect()
 }
 
 fn no_descriptor(error: io::Error) -> Refusal {

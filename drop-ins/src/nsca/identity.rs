@@ -50,10 +50,7 @@ impl IdentityError {
 impl Identity {
     /// Looks up what `cfg` names.
     pub(super) fn of(cfg: &NscaCfg) -> Result<Identity, IdentityError> {
-        let mut identity = Identity {
-            chroot: cfg.chroot.clone(),
-            ..Identity::default()
-        };
+        let mut identity = Identity { chroot: cfg.chroot.clone(), ..Identity::default() };
         if !Uid::effective().is_root() {
             if cfg.user.is_some() || cfg.group.is_some() {
                 tracing::debug!("nsca_user and nsca_group are not used: only root can become somebody else");
@@ -87,9 +84,7 @@ impl Identity {
                 Some(name) => initgroups(name, gid),
                 None => setgroups(&[gid]),
             };
-            groups
-                .and_then(|()| setgid(gid))
-                .map_err(|e| IdentityError::Group(gid, e))?;
+            groups.and_then(|()| setgid(gid)).map_err(|e| IdentityError::Group(gid, e))?;
         }
         if let Some(uid) = self.uid {
             setuid(uid).map_err(|e| IdentityError::User(uid, e))?;

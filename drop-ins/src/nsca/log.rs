@@ -24,15 +24,9 @@ impl Log {
     pub(super) fn start(cfg: Option<&NscaCfg>, mode: Mode) -> Log {
         let facility = cfg.map_or(Facility::Daemon, |cfg| cfg.facility);
         let (level, handle) = reload::Layer::new(level(cfg.is_some_and(|cfg| cfg.debug)));
-        let syslog =
-            Syslog::new(c"nsca", Options::LOG_PID | Options::LOG_NDELAY, facility.into()).map(|syslog| {
-                fmt::layer()
-                    .with_writer(syslog)
-                    .without_time()
-                    .with_level(false)
-                    .with_target(false)
-                    .with_ansi(false)
-            });
+        let syslog = Syslog::new(c"nsca", Options::LOG_PID | Options::LOG_NDELAY, facility.into()).map(|syslog| {
+            fmt::layer().with_writer(syslog).without_time().with_level(false).with_target(false).with_ansi(false)
+        });
         let stderr = (mode == Mode::Standalone).then(|| {
             fmt::layer()
                 .with_writer(std::io::stderr)
@@ -40,11 +34,7 @@ impl Log {
                 .with_target(false)
                 .with_ansi(std::io::stderr().is_terminal())
         });
-        tracing_subscriber::registry()
-            .with(level)
-            .with(syslog)
-            .with(stderr)
-            .init();
+        tracing_subscriber::registry().with(level).with(syslog).with(stderr).init();
         Log { level: handle }
     }
 
@@ -57,9 +47,5 @@ impl Log {
 }
 
 fn level(debug: bool) -> LevelFilter {
-    if debug {
-        LevelFilter::DEBUG
-    } else {
-        LevelFilter::INFO
-    }
+    if debug { LevelFilter::DEBUG } else { LevelFilter::INFO }
 }

@@ -36,11 +36,7 @@ pub(super) fn refuse_if_running(path: &Path) -> Result<(), AlreadyRunning> {
 
 fn named_in(path: &Path) -> Option<Pid> {
     let mut text = String::new();
-    File::open(path)
-        .ok()?
-        .take(MAX_BYTES)
-        .read_to_string(&mut text)
-        .ok()?;
+    File::open(path).ok()?.take(MAX_BYTES).read_to_string(&mut text).ok()?;
     text.trim().parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
@@ -53,9 +49,7 @@ impl PidFile {
     /// Writes this process's pid. Where that fails, the log says so, and the daemon goes on, as the original does.
     pub(super) fn write(path: &Path, owner: &Identity) -> Option<PidFile> {
         match write(path, owner) {
-            Ok(()) => Some(PidFile {
-                path: path.to_owned(),
-            }),
+            Ok(()) => Some(PidFile { path: path.to_owned() }),
             Err(error) => {
                 tracing::error!(%error, "Cannot write to pidfile '{}' - check your privileges.", path.display());
                 None
@@ -77,11 +71,7 @@ fn write(path: &Path, owner: &Identity) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o644)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)?;
     owner.own(&file)?;
     file.write_all(format!("{}\n", Pid::this()).as_bytes())
 }
@@ -102,10 +92,7 @@ mod tests {
         let parent = Pid::parent();
         let (_directory, path) = file_with(&format!("{parent}\n"));
         let refused = refuse_if_running(&path).unwrap_err().to_string();
-        assert_eq!(
-            refused,
-            format!("There's already an NSCA server running (PID {parent}).  Bailing out...")
-        );
+        assert_eq!(refused, format!("There's already an NSCA server running (PID {parent}).  Bailing out..."));
     }
 
     #[test]

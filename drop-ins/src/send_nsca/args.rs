@@ -116,10 +116,7 @@ enum IsOption {
 /// Whole seconds, at least one.
 fn timeout(seconds: &OsStr) -> Option<Duration> {
     let seconds = i32::try_from(atoi(seconds.as_bytes())).ok()?;
-    u64::try_from(seconds)
-        .ok()
-        .filter(|seconds| *seconds > 0)
-        .map(Duration::from_secs)
+    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
 }
 
 impl Question {
@@ -166,13 +163,7 @@ mod tests {
 
     #[test]
     fn the_first_argument_is_the_host_unless_an_option_names_one() {
-        assert_eq!(
-            send_args("h -p 1"),
-            Args {
-                port: 1,
-                ..Args::to("h".into())
-            }
-        );
+        assert_eq!(send_args("h -p 1"), Args { port: 1, ..Args::to("h".into()) });
         assert_eq!(send_args("a -H b").host, "b");
         assert_eq!(send_args("-H a -H b").host, "b");
         // What the original makes of a forgotten host.

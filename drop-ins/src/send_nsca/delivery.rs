@@ -53,20 +53,11 @@ impl Delivery {
                 Err(error) => return Err(Failure::InitUnreadable(error)),
             }
         }
-        Ok(Delivery {
-            stream,
-            session,
-            sent: 0,
-        })
+        Ok(Delivery { stream, session, sent: 0 })
     }
 
     /// Sends every set of `input`, each as soon as it is complete.
-    pub(super) fn send_all(
-        &mut self,
-        input: &mut impl Read,
-        delimiter: u8,
-        set_delimiter: u8,
-    ) -> Result<(), Failure> {
+    pub(super) fn send_all(&mut self, input: &mut impl Read, delimiter: u8, set_delimiter: u8) -> Result<(), Failure> {
         let mut splitter = Splitter::new(set_delimiter);
         let mut buffer = vec![0; READ_BYTES];
         let mut packets = Vec::new();
@@ -110,14 +101,7 @@ impl Delivery {
             return;
         };
         // What does not fit is cut without a word, as the original does.
-        let _ = self.session.encode(
-            set.code,
-            set.host,
-            set.service,
-            set.output,
-            Instant::now(),
-            packets,
-        );
+        let _ = self.session.encode(set.code, set.host, set.service, set.output, Instant::now(), packets);
         self.sent += 1;
     }
 
@@ -148,8 +132,5 @@ impl Delivery {
 
 /// A reset arrives as either, depending on what was done to the socket since.
 fn is_reset(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected
-    )
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::NotConnected)
 }

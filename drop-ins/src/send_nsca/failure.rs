@@ -36,11 +36,7 @@ const NO_INIT: &str = "Error: Could not read init packet from server";
 impl Failure {
     /// No address, or none that answers.
     pub(super) fn no_connection(reason: String, host: &OsStr, port: i64) -> Self {
-        Failure::NoConnection {
-            reason,
-            host: host.display().to_string(),
-            port,
-        }
+        Failure::NoConnection { reason, host: host.display().to_string(), port }
     }
 
     pub(super) fn exit_code(&self) -> u8 {

@@ -4,10 +4,7 @@ use super::args::Question;
 
 impl Question {
     pub(super) fn answer(self, program_name: &str) -> String {
-        let about = format!(
-            "\nNSCA Client 2.10.2 (drop-in of Understudy {})\n",
-            env!("CARGO_PKG_VERSION")
-        );
+        let about = format!("\nNSCA Client 2.10.2 (drop-in of Understudy {})\n", env!("CARGO_PKG_VERSION"));
         match self {
             Question::Version => about,
             Question::License => format!("{about}License: Apache-2.0 OR MIT\n"),

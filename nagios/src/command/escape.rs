@@ -101,20 +101,14 @@ fn split_perfdata(text: &[u8]) -> (&[u8], &[u8]) {
 pub(super) fn cut_at(text: &[u8], max_bytes: usize) -> usize {
     let mut end = character_boundary(text, max_bytes);
     // A run of backslashes is read in pairs from its start, so an odd run ends in half an escape.
-    let run = text[..end]
-        .iter()
-        .rev()
-        .take_while(|byte| **byte == b'\\')
-        .count();
+    let run = text[..end].iter().rev().take_while(|byte| **byte == b'\\').count();
     end -= run % 2;
     end
 }
 
 fn character_boundary(text: &[u8], max_bytes: usize) -> usize {
     let is_continuation = |at: usize| text[at] & 0b1100_0000 == 0b1000_0000;
-    let boundary = (max_bytes.saturating_sub(3)..=max_bytes)
-        .rev()
-        .find(|&at| !is_continuation(at));
+    let boundary = (max_bytes.saturating_sub(3)..=max_bytes).rev().find(|&at| !is_continuation(at));
     match boundary {
         // Only a byte that begins a character of several bytes makes the continuations behind it one with it.
         Some(at) if at == max_bytes || text[at] >= 0b1100_0000 => at,
@@ -144,28 +138,15 @@ mod tests {
     #[test]
     fn a_backslash_before_n_is_replaced_where_it_would_become_a_newline() {
         for flavour in [Flavour::Nagios3, Flavour::Icinga1] {
-            assert_eq!(
-                encode(flavour, r"C:\\new\nC:\\\\net"),
-                (r"C:/new\nC:\\/net".to_owned(), true),
-                "{flavour}"
-            );
+            assert_eq!(encode(flavour, r"C:\\new\nC:\\\\net"), (r"C:/new\nC:\\/net".to_owned(), true), "{flavour}");
         }
-        assert_eq!(
-            encode(Flavour::Icinga2, r"C:\\new\nD:\\\\x"),
-            (r"C:/new\nD:\\x".to_owned(), true)
-        );
-        assert_eq!(
-            encode(Flavour::Nagios4, r"C:\\new"),
-            (r"C:\\new".to_owned(), false)
-        );
+        assert_eq!(encode(Flavour::Icinga2, r"C:\\new\nD:\\\\x"), (r"C:/new\nD:\\x".to_owned(), true));
+        assert_eq!(encode(Flavour::Nagios4, r"C:\\new"), (r"C:\\new".to_owned(), false));
     }
 
     #[test]
     fn naemon_gets_single_backslashes_and_performance_data_last() {
-        assert_eq!(
-            encode(Flavour::Naemon, r"C:\\new|a=1"),
-            (r"C:\new|a=1".to_owned(), false)
-        );
+        assert_eq!(encode(Flavour::Naemon, r"C:\\new|a=1"), (r"C:\new|a=1".to_owned(), false));
         assert_eq!(
             encode(Flavour::Naemon, r"OK|a=1\none\ntwo|b=2\nc=3"),
             (r"OK\none\ntwo|a=1 b=2 c=3".to_owned(), true)
@@ -184,19 +165,8 @@ mod tests {
     #[test]
     fn cuts_respect_characters_and_escapes() {
         let cut = |text: &str, max| cut_at(text.as_bytes(), max);
-        assert_eq!(
-            (cut("aü", 2), cut("a€b", 3), cut("a𝄞b", 4), cut("a𝄞b", 5)),
-            (1, 1, 1, 5)
-        );
-        assert_eq!(
-            (
-                cut(r"a\nb", 2),
-                cut(r"a\nb", 3),
-                cut(r"a\\nb", 3),
-                cut(r"a\\\nb", 4)
-            ),
-            (1, 3, 3, 3)
-        );
+        assert_eq!((cut("aü", 2), cut("a€b", 3), cut("a𝄞b", 4), cut("a𝄞b", 5)), (1, 1, 1, 5));
+        assert_eq!((cut(r"a\nb", 2), cut(r"a\nb", 3), cut(r"a\\nb", 3), cut(r"a\\\nb", 4)), (1, 3, 3, 3));
         assert_eq!(cut_at(b"\xbf\xbf\xbf\xbf\xbf\xbf", 5), 5, "no UTF-8 at all");
     }
 

@@ -34,14 +34,7 @@ struct Reader {
 
 impl Reader {
     fn new(path: &Path, includes: Includes) -> Self {
-        Self {
-            config: MainConfig {
-                path: path.into(),
-                settings: BTreeMap::new(),
-            },
-            includes,
-            files: 0,
-        }
+        Self { config: MainConfig { path: path.into(), settings: BTreeMap::new() }, includes, files: 0 }
     }
 
     fn read_file(&mut self, path: &Path, depth: usize) -> Result<(), MainConfigError> {
@@ -65,9 +58,7 @@ impl Reader {
         let mut files: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "cfg"));
         files.sort();
-        files
-            .into_iter()
-            .try_for_each(|file| self.read_file(&file, depth))
+        files.into_iter().try_for_each(|file| self.read_file(&file, depth))
     }
 
     fn parse(&mut self, file: &Arc<Path>, bytes: &[u8], depth: usize) -> Result<(), MainConfigError> {
@@ -86,27 +77,14 @@ impl Reader {
         Ok(())
     }
 
-    fn set(
-        &mut self,
-        file: &Arc<Path>,
-        line: usize,
-        text: &[u8],
-        depth: usize,
-    ) -> Result<(), MainConfigError> {
-        let not_a_setting = || MainConfigError::NotASetting {
-            file: file.to_path_buf(),
-            line,
-        };
+    fn set(&mut self, file: &Arc<Path>, line: usize, text: &[u8], depth: usize) -> Result<(), MainConfigError> {
+        let not_a_setting = || MainConfigError::NotASetting { file: file.to_path_buf(), line };
         let at = memchr::memchr(b'=', text).ok_or_else(not_a_setting)?;
         let (key, value) = (text[..at].trim_ascii(), text[at + 1..].trim_ascii());
         if key.is_empty() {
             return Err(not_a_setting());
         }
-        let setting = Setting {
-            value: value.into(),
-            file: Arc::clone(file),
-            line,
-        };
+        let setting = Setting { value: value.into(), file: Arc::clone(file), line };
         let name = String::from_utf8_lossy(key).into_owned();
         self.config.settings.entry(name).or_default().push(setting);
         match key {
@@ -129,30 +107,19 @@ fn continued(line: &[u8]) -> Option<usize> {
 /// At most one byte more than the limit.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            "it is not a regular file",
-        ));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?
-        .take(MAX_FILE_BYTES as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    File::open(path)?.take(MAX_FILE_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
 fn too_much(file: &Path, what: &'static str) -> MainConfigError {
-    MainConfigError::TooMuch {
-        file: file.into(),
-        what,
-    }
+    MainConfigError::TooMuch { file: file.into(), what }
 }
 
 fn unreadable(file: &Path, source: io::Error) -> MainConfigError {
-    MainConfigError::Unreadable {
-        file: file.into(),
-        source,
-    }
+    MainConfigError::Unreadable { file: file.into(), source }
 }
 
 #[cfg(test)]
@@ -161,11 +128,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn value(text: &[u8]) -> Vec<u8> {
-        MainConfig::parse(Path::new("x"), text)
-            .unwrap()
-            .get("key")
-            .unwrap()
-            .to_vec()
+        MainConfig::parse(Path::new("x"), text).unwrap().get("key").unwrap().to_vec()
     }
 
     #[test]
@@ -181,9 +144,7 @@ mod tests {
     #[test]
     fn what_is_no_setting_names_its_line() {
         for text in ["a=1\n\nnonsense\nb=2", "a=1\n\n=b"] {
-            let error = MainConfig::parse(Path::new("/etc/nagios.cfg"), text.as_bytes())
-                .unwrap_err()
-                .to_string();
+            let error = MainConfig::parse(Path::new("/etc/nagios.cfg"), text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with("/etc/nagios.cfg, line 3:"), "{error}");
         }
     }
@@ -201,18 +162,12 @@ mod tests {
         file("conf.d/a.cfg", "key=a\n");
         file("conf.d/c.txt", "nonsense");
         file("more.cfg", "key=more\n");
-        let main = file(
-            "naemon.cfg",
-            "key=1\ninclude_dir=conf.d\nkey=2\ninclude_file=more.cfg\n",
-        );
+        let main = file("naemon.cfg", "key=1\ninclude_dir=conf.d\nkey=2\ninclude_file=more.cfg\n");
         let config = MainConfig::read(&main).unwrap();
         let values: Vec<&[u8]> = config.all("key").collect();
         assert_eq!(values, [&b"1"[..], b"a", b"b", b"2", b"more"]);
         assert_eq!(config.log_file(), Some(directory.path().join("conf.d/b.log")));
-        assert_eq!(
-            config.place_of("key"),
-            Some((directory.path().join("more.cfg").as_path(), 1))
-        );
+        assert_eq!(config.place_of("key"), Some((directory.path().join("more.cfg").as_path(), 1)));
     }
 
     #[test]
@@ -227,12 +182,7 @@ mod tests {
         assert!(error().contains("/none: "), "{}", error());
         fs::write(&main, vec![b'#'; MAX_FILE_BYTES + 1]).unwrap();
         assert!(error().contains("too large"));
-        assert!(
-            MainConfig::read(directory.path())
-                .unwrap_err()
-                .to_string()
-                .contains("not a regular file")
-        );
+        assert!(MainConfig::read(directory.path()).unwrap_err().to_string().contains("not a regular file"));
     }
 
     proptest! {

@@ -23,21 +23,12 @@ const OWN_KEYS: &[(&str, Flavour)] = &[
 ];
 
 /// Keys that Nagios 4 shares with Naemon only.
-const WORKER_KEYS: &[(&str, Flavour)] = &[
-    ("query_socket", Flavour::Nagios4),
-    ("check_workers", Flavour::Nagios4),
-];
+const WORKER_KEYS: &[(&str, Flavour)] = &[("query_socket", Flavour::Nagios4), ("check_workers", Flavour::Nagios4)];
 
 const FORKS: &[(&str, Flavour)] = &[("icinga", Flavour::Icinga1), ("naemon", Flavour::Naemon)];
 const NAGIOS_3: &[(&str, Flavour)] = &[("nagios3", Flavour::Nagios3)];
 
-const PATHS: [&str; 5] = [
-    "command_file",
-    "status_file",
-    "log_file",
-    "lock_file",
-    "check_result_path",
-];
+const PATHS: [&str; 5] = ["command_file", "status_file", "log_file", "lock_file", "check_result_path"];
 
 pub(super) fn flavour(config: &MainConfig) -> Flavour {
     by_file_name(config)
@@ -57,9 +48,7 @@ fn by_file_name(config: &MainConfig) -> Option<Flavour> {
 }
 
 fn by_key(config: &MainConfig, keys: &[(&str, Flavour)]) -> Option<Flavour> {
-    keys.iter()
-        .find(|(key, _)| config.get(key).is_some())
-        .map(|(_, flavour)| *flavour)
+    keys.iter().find(|(key, _)| config.get(key).is_some()).map(|(_, flavour)| *flavour)
 }
 
 /// By a word in the path of this file or of the core's own files.
@@ -67,10 +56,7 @@ fn by_path(config: &MainConfig, words: &[(&str, Flavour)]) -> Option<Flavour> {
     let own = config.path.as_os_str().as_bytes();
     let paths = || std::iter::once(own).chain(PATHS.iter().filter_map(|key| config.get(key)));
     let in_a_path = |word: &str| paths().any(|path| memmem::find(path, word.as_bytes()).is_some());
-    words
-        .iter()
-        .find(|(word, _)| in_a_path(word))
-        .map(|(_, flavour)| *flavour)
+    words.iter().find(|(word, _)| in_a_path(word)).map(|(_, flavour)| *flavour)
 }
 
 #[cfg(test)]
@@ -87,16 +73,8 @@ mod tests {
             ("/opt/nagios.cfg", "enable_embedded_perl=1", Flavour::Nagios3),
             ("/etc/nagios3/nagios.cfg", "query_socket=x", Flavour::Nagios4),
             ("/etc/nagios3/nagios.cfg", "", Flavour::Nagios3),
-            (
-                "/opt/nagios.cfg",
-                "command_file=/var/lib/nagios4/rw/nagios.cmd",
-                Flavour::Nagios4,
-            ),
-            (
-                "/opt/nagios.cfg",
-                "command_file=/var/lib/naemon/naemon.cmd",
-                Flavour::Naemon,
-            ),
+            ("/opt/nagios.cfg", "command_file=/var/lib/nagios4/rw/nagios.cmd", Flavour::Nagios4),
+            ("/opt/nagios.cfg", "command_file=/var/lib/naemon/naemon.cmd", Flavour::Naemon),
             ("/opt/nagios.cfg", "", Flavour::Nagios4),
         ] {
             let config = MainConfig::parse(Path::new(path), text.as_bytes()).unwrap();

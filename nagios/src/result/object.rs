@@ -56,9 +56,7 @@ pub enum NameError {
         bytes: usize,
     },
     /// It holds a byte that separates fields or lines of an external command.
-    #[error(
-        "the name holds byte {byte:#04x}: control characters and `;` would break the command file's lines"
-    )]
+    #[error("the name holds byte {byte:#04x}: control characters and `;` would break the command file's lines")]
     Forbidden {
         /// The first such byte.
         byte: u8,
@@ -112,11 +110,7 @@ macro_rules! name_type {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(
-                    f,
-                    concat!(stringify!($name), "({:?})"),
-                    self.to_string_lossy()
-                )
+                write!(f, concat!(stringify!($name), "({:?})"), self.to_string_lossy())
             }
         }
     };
@@ -132,10 +126,7 @@ fn check_name(bytes: &[u8]) -> Result<(), NameError> {
     if bytes.len() > MAX_NAME_BYTES {
         return Err(NameError::TooLong { bytes: bytes.len() });
     }
-    match bytes
-        .iter()
-        .find(|byte| byte.is_ascii_control() || **byte == b';')
-    {
+    match bytes.iter().find(|byte| byte.is_ascii_control() || **byte == b';') {
         Some(&byte) => Err(NameError::Forbidden { byte }),
         None => Ok(()),
     }
@@ -149,18 +140,13 @@ mod tests {
     fn a_name_that_would_break_a_command_line_is_refused() {
         assert_eq!(HostName::try_from(""), Err(NameError::Empty));
         for bad in ["a;b", "a\nb", "a\rb", "a\0b", "a\tb", "a\x7fb"] {
-            assert!(
-                matches!(HostName::try_from(bad), Err(NameError::Forbidden { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(HostName::try_from(bad), Err(NameError::Forbidden { .. })), "{bad:?}");
         }
         let longest = "x".repeat(MAX_NAME_BYTES);
         assert!(ServiceDescription::try_from(longest.as_str()).is_ok());
         assert_eq!(
             ServiceDescription::try_from(format!("{longest}x").as_str()),
-            Err(NameError::TooLong {
-                bytes: MAX_NAME_BYTES + 1
-            })
+            Err(NameError::TooLong { bytes: MAX_NAME_BYTES + 1 })
         );
     }
 
@@ -170,10 +156,7 @@ mod tests {
         assert_eq!(host.as_bytes(), b"caf\xe9");
         assert_eq!(host.to_string(), "caf\u{fffd}");
         let service = ServiceDescription::try_from("Disk C:\\").unwrap();
-        assert_eq!(
-            Object::Service(host.clone(), service).to_string(),
-            "caf\u{fffd};Disk C:\\"
-        );
+        assert_eq!(Object::Service(host.clone(), service).to_string(), "caf\u{fffd};Disk C:\\");
         assert_eq!(format!("{host:?}"), "HostName(\"caf\u{fffd}\")");
     }
 }

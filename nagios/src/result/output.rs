@@ -21,10 +21,7 @@ pub struct PluginOutput(Vec<u8>);
 impl PluginOutput {
     /// What a plugin prints, with real newlines. Trailing newlines are trimmed, carriage returns and NULs dropped.
     pub fn from_text(text: &[u8]) -> Self {
-        let end = text
-            .iter()
-            .rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0))
-            .map_or(0, |last| last + 1);
+        let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0)).map_or(0, |last| last + 1);
         let mut escaped = Vec::with_capacity(end + 16);
         escape(&text[..end], &mut escaped);
         Self(escaped)
@@ -159,10 +156,7 @@ mod tests {
         for bytes in [&b"a\\nb"[..], b"a\\\\b", b"a\\tb\\", b"\xff\xfe|;"] {
             assert_eq!(PluginOutput::from_escaped(bytes).escaped(), bytes);
         }
-        assert_eq!(
-            PluginOutput::from_escaped(b"a\r\nb\nc\rd\0e").escaped(),
-            b"a\\nb\\ncde"
-        );
+        assert_eq!(PluginOutput::from_escaped(b"a\r\nb\nc\rd\0e").escaped(), b"a\\nb\\ncde");
         assert_eq!(PluginOutput::from_escaped(b"C:\\\nb").to_text(), b"C:\\\nb");
     }
 

@@ -57,10 +57,7 @@ impl ReturnCode {
             .map(|(code, _)| code)
             .or_else(|| word.parse().ok())
             .map(Self)
-            .ok_or_else(|| StateWordError {
-                word: word.chars().take(40).collect(),
-                words,
-            })
+            .ok_or_else(|| StateWordError { word: word.chars().take(40).collect(), words })
     }
 }
 
@@ -168,12 +165,7 @@ mod tests {
             assert_eq!(host(word), Ok(code));
         }
         assert_eq!(service("-1"), Ok(-1));
-        assert!(
-            service("UP").is_err()
-                && host("OK").is_err()
-                && service("").is_err()
-                && service("99999").is_err()
-        );
+        assert!(service("UP").is_err() && host("OK").is_err() && service("").is_err() && service("99999").is_err());
         assert_eq!(
             service("FINE").unwrap_err().to_string(),
             "`FINE` is no state: write OK, WARNING, CRITICAL, UNKNOWN or a number"
@@ -185,15 +177,7 @@ mod tests {
         assert_eq!(ReturnCode::new(7).service_state(), ServiceState::Unknown);
         assert_eq!(ReturnCode::new(-1).service_state(), ServiceState::Unknown);
         assert_eq!(ReturnCode::new(3).host_state(), None);
-        assert_eq!(
-            ReturnCode::from(HostState::Unreachable).host_state(),
-            Some(HostState::Unreachable)
-        );
-        assert_eq!(
-            ReturnCode::from(ServiceState::Critical)
-                .service_state()
-                .to_string(),
-            "CRITICAL"
-        );
+        assert_eq!(ReturnCode::from(HostState::Unreachable).host_state(), Some(HostState::Unreachable));
+        assert_eq!(ReturnCode::from(ServiceState::Critical).service_state().to_string(), "CRITICAL");
     }
 }

@@ -60,10 +60,7 @@ mod tests {
         assert_eq!((time.seconds(), time.subsec_micros()), (1_700_000_000, 999_999));
         assert_eq!(Timestamp::from_micros(-1).seconds(), -1);
         assert_eq!(Timestamp::from(UNIX_EPOCH + Duration::from_micros(7)).micros(), 7);
-        assert_eq!(
-            Timestamp::from(UNIX_EPOCH - Duration::from_micros(7)).micros(),
-            -7
-        );
+        assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_micros(7)).micros(), -7);
         assert_eq!(Timestamp::from_seconds(i64::MAX).micros(), i64::MAX);
     }
 

@@ -111,11 +111,7 @@ impl Block {
 
     /// Takes the text read so far, which begins with a name of `name_bytes`, as the head of a block.
     pub(super) fn begin(&mut self, name_bytes: usize) {
-        let blanks = self
-            .text
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
+        let blanks = self.text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         self.text.drain(..blanks);
         self.text.truncate(name_bytes);
         self.text.push(b'\n');

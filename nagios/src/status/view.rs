@@ -3,8 +3,8 @@
 use super::{Block, BlockKind};
 use crate::flavour::Flavour;
 use crate::result::{
-    CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, StateType,
-    Timestamp, unescape,
+    CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, StateType, Timestamp,
+    unescape,
 };
 
 /// A `hoststatus` or `servicestatus` block. A field that is missing or unreadable is none, or empty.
@@ -25,10 +25,7 @@ impl<'a> ObjectStatus<'a> {
         if self.0.kind() == BlockKind::Host {
             return Ok(Object::Host(host));
         }
-        Ok(Object::Service(
-            host,
-            ServiceDescription::try_from(self.text("service_description"))?,
-        ))
+        Ok(Object::Service(host, ServiceDescription::try_from(self.text("service_description"))?))
     }
 
     /// `has_been_checked`: without it, state and output say nothing.
@@ -48,13 +45,7 @@ impl<'a> ObjectStatus<'a> {
 
     /// `check_type`: of the last check.
     pub fn check_type(&self) -> Option<CheckType> {
-        flag(self.0, "check_type").map(|passive| {
-            if passive {
-                CheckType::Passive
-            } else {
-                CheckType::Active
-            }
-        })
+        flag(self.0, "check_type").map(|passive| if passive { CheckType::Passive } else { CheckType::Active })
     }
 
     /// `current_attempt`, from 1.
@@ -93,11 +84,7 @@ impl<'a> ObjectStatus<'a> {
 
     /// The three texts as one.
     pub fn output(&self, flavour: Flavour) -> PluginOutput {
-        PluginOutput::from_parts(
-            self.plugin_output(),
-            self.performance_data(),
-            &self.long_text(flavour),
-        )
+        PluginOutput::from_parts(self.plugin_output(), self.performance_data(), &self.long_text(flavour))
     }
 
     fn text(&self, key: &str) -> &'a [u8] {
@@ -121,9 +108,7 @@ impl<'a> ProgramStatus<'a> {
 
     /// `nagios_pid`, `icinga_pid` or `naemon_pid`.
     pub fn pid(&self) -> Option<u32> {
-        ["nagios_pid", "naemon_pid", "icinga_pid"]
-            .into_iter()
-            .find_map(|key| number(self.0, key))
+        ["nagios_pid", "naemon_pid", "icinga_pid"].into_iter().find_map(|key| number(self.0, key))
     }
 
     /// `enable_notifications`.
@@ -189,9 +174,7 @@ impl<'a> InfoStatus<'a> {
 
 /// A moment; 0 stands for none.
 fn time(block: &Block, key: &str) -> Option<Timestamp> {
-    number(block, key)
-        .filter(|seconds| *seconds != 0)
-        .map(Timestamp::from_seconds)
+    number(block, key).filter(|seconds| *seconds != 0).map(Timestamp::from_seconds)
 }
 
 fn flag(block: &Block, key: &str) -> Option<bool> {
@@ -199,10 +182,7 @@ fn flag(block: &Block, key: &str) -> Option<bool> {
 }
 
 fn number<N: std::str::FromStr>(block: &Block, key: &str) -> Option<N> {
-    std::str::from_utf8(block.get(key)?.trim_ascii())
-        .ok()?
-        .parse()
-        .ok()
+    std::str::from_utf8(block.get(key)?.trim_ascii()).ok()?.parse().ok()
 }
 
 /// For cores that escape newlines only.

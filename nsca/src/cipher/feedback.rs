@@ -42,11 +42,7 @@ pub(super) trait Feedback: Send + Sync {
 
 impl<C: BlockCipherEncrypt + Send + Sync> Feedback for C {
     fn encrypt(&self, register: &mut Register, bytes: &mut [u8]) {
-        self.encrypt_with_backend(EncryptChain::<C> {
-            register,
-            bytes,
-            cipher: PhantomData,
-        });
+        self.encrypt_with_backend(EncryptChain::<C> { register, bytes, cipher: PhantomData });
     }
 
     fn decrypt(&self, register: &mut Register, bytes: &mut [u8]) {
@@ -106,8 +102,7 @@ fn block_bytes<C: BlockSizeUser>() -> usize {
 }
 
 fn block_at<C: BlockSizeUser>(text: &[u8], start: usize) -> Block<C> {
-    Block::<C>::try_from(&text[start..start + C::BlockSize::USIZE])
-        .expect("the slice has the size of a block")
+    Block::<C>::try_from(&text[start..start + C::BlockSize::USIZE]).expect("the slice has the size of a block")
 }
 
 #[cfg(test)]
@@ -136,11 +131,9 @@ mod tests {
         let cipher: C = keyed(key);
         let (mut encrypting, mut decrypting) = (*iv, *iv);
         let mut ours = plain.to_vec();
-        ours.chunks_mut(piece)
-            .for_each(|piece| cipher.encrypt(&mut encrypting, piece));
+        ours.chunks_mut(piece).for_each(|piece| cipher.encrypt(&mut encrypting, piece));
         assert_eq!(ours, theirs);
-        ours.chunks_mut(piece)
-            .for_each(|piece| cipher.decrypt(&mut decrypting, piece));
+        ours.chunks_mut(piece).for_each(|piece| cipher.decrypt(&mut decrypting, piece));
         assert_eq!(ours, plain);
         assert_eq!(encrypting, decrypting);
     }

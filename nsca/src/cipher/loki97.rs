@@ -73,24 +73,12 @@ fn exchange(a: u64, b: u64) -> u64 {
 
 /// `E` and `Sa`: eight overlapping groups of 13 or 11 bits, each through its S-box.
 fn substitute(a: u64) -> [u8; 8] {
-    [
-        s1(a.rotate_left(8)),
-        s2(a >> 48),
-        s1(a >> 40),
-        s2(a >> 32),
-        s2(a >> 24),
-        s1(a >> 16),
-        s2(a >> 8),
-        s1(a),
-    ]
+    [s1(a.rotate_left(8)), s2(a >> 48), s1(a >> 40), s2(a >> 32), s2(a >> 24), s1(a >> 16), s2(a >> 8), s1(a)]
 }
 
 /// `P`: bit `i` of byte `j` goes to bit `7 - j` of byte `i`. `bytes` begin with byte 7.
 fn permute(bytes: [u8; 8]) -> u64 {
-    bytes
-        .iter()
-        .zip(0..)
-        .fold(0, |sum, (byte, j)| sum | SPREAD[usize::from(*byte)] << j)
+    bytes.iter().zip(0..).fold(0, |sum, (byte, j)| sum | SPREAD[usize::from(*byte)] << j)
 }
 
 /// `Sb`: each byte with 3 or 5 bits of the upper half of `b` before it through its S-box.
@@ -173,9 +161,6 @@ mod tests {
         let key = std::array::from_fn(|i| u8::try_from(i).unwrap());
         let mut block = std::array::from_fn(|i| u8::try_from(i).unwrap());
         Loki97::with_key(&key).encrypt(&mut block);
-        assert_eq!(
-            u128::from_be_bytes(block),
-            0x7508_0e35_9f10_fe64_0144_b35c_5712_8dad
-        );
+        assert_eq!(u128::from_be_bytes(block), 0x7508_0e35_9f10_fe64_0144_b35c_5712_8dad);
     }
 }

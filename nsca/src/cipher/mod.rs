@@ -53,32 +53,28 @@ impl Secret {
     /// An empty password is valid: it is a key of zeros for the block ciphers, and leaves [`Method::Xor`] with
     /// the public initialization vector only.
     pub fn new(method: Method, password: &[u8]) -> Self {
-        let key =
-            match method {
-                Method::None => Key::None,
-                Method::Xor => Key::Xor(password.iter().copied().cycle().take(PACKET_BYTES).collect()),
-                Method::Des => block::<des::Des>(password, 8),
-                Method::TripleDes => block::<des::TdesEde3>(password, 24),
-                Method::Cast128 => block::<cast5::Cast5>(password, 16),
-                Method::Cast256 => block::<Reordered<cast6::Cast6, SwapBytesInWords>>(password, 32),
-                Method::Xtea => block::<Reordered<xtea::Xtea, SwapBytesInWords>>(password, 16),
-                Method::Blowfish => block::<blowfish::Blowfish>(password, 56),
-                Method::Twofish => block::<twofish::Twofish>(password, 32),
-                Method::Loki97 => block::<Reordered<loki97::Loki97, SwapBytesInWords>>(password, 32),
-                Method::Rc2 => block::<rc2::Rc2>(password, 128),
-                Method::Rijndael128 => block::<aes::Aes256>(password, 32),
-                Method::Rijndael192 => block::<rijndael::Rijndael192>(password, 32),
-                Method::Rijndael256 => block::<rijndael::Rijndael256>(password, 32),
-                Method::Serpent => block::<serpent::Serpent>(password, 32),
-                Method::Gost => block::<
-                    Reordered<magma::Gost89<gost::Libmcrypt>, SwapBytesInWords, ReverseWords>,
-                >(password, 32),
-                Method::SaferPlus => block::<Reordered<safer_plus::SaferPlus, ReverseWords>>(password, 32),
-            };
-        Secret {
-            method,
-            key: Arc::new(key),
-        }
+        let key = match method {
+            Method::None => Key::None,
+            Method::Xor => Key::Xor(password.iter().copied().cycle().take(PACKET_BYTES).collect()),
+            Method::Des => block::<des::Des>(password, 8),
+            Method::TripleDes => block::<des::TdesEde3>(password, 24),
+            Method::Cast128 => block::<cast5::Cast5>(password, 16),
+            Method::Cast256 => block::<Reordered<cast6::Cast6, SwapBytesInWords>>(password, 32),
+            Method::Xtea => block::<Reordered<xtea::Xtea, SwapBytesInWords>>(password, 16),
+            Method::Blowfish => block::<blowfish::Blowfish>(password, 56),
+            Method::Twofish => block::<twofish::Twofish>(password, 32),
+            Method::Loki97 => block::<Reordered<loki97::Loki97, SwapBytesInWords>>(password, 32),
+            Method::Rc2 => block::<rc2::Rc2>(password, 128),
+            Method::Rijndael128 => block::<aes::Aes256>(password, 32),
+            Method::Rijndael192 => block::<rijndael::Rijndael192>(password, 32),
+            Method::Rijndael256 => block::<rijndael::Rijndael256>(password, 32),
+            Method::Serpent => block::<serpent::Serpent>(password, 32),
+            Method::Gost => {
+                block::<Reordered<magma::Gost89<gost::Libmcrypt>, SwapBytesInWords, ReverseWords>>(password, 32)
+            }
+            Method::SaferPlus => block::<Reordered<safer_plus::SaferPlus, ReverseWords>>(password, 32),
+        };
+        Secret { method, key: Arc::new(key) }
     }
 
     /// The method that this secret belongs to.
@@ -89,9 +85,7 @@ impl Secret {
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secret")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+        f.debug_struct("Secret").field("method", &self.method).finish_non_exhaustive()
     }
 }
 
@@ -122,12 +116,7 @@ pub(crate) struct Keystream {
 
 impl Keystream {
     pub(crate) fn new(secret: Secret, iv: [u8; IV_BYTES]) -> Self {
-        Keystream {
-            secret,
-            register: feedback::first_register(&iv),
-            iv,
-            position: 0,
-        }
+        Keystream { secret, register: feedback::first_register(&iv), iv, position: 0 }
     }
 
     /// Says that the next byte is the first of a packet.
@@ -155,10 +144,7 @@ impl Keystream {
 /// XORs `bytes`, which begin at `position` of their packet, with the repeated `iv` and with `password`,
 /// which is already repeated over a packet.
 fn xor(bytes: &mut [u8], iv: &[u8; IV_BYTES], password: &[u8], position: &mut usize) {
-    assert!(
-        *position + bytes.len() <= PACKET_BYTES,
-        "begin_packet is called for every packet"
-    );
+    assert!(*position + bytes.len() <= PACKET_BYTES, "begin_packet is called for every packet");
     if let Some(password) = password.get(*position..) {
         xor_with(bytes, password);
     }
@@ -180,9 +166,7 @@ fn xor_with(bytes: &mut [u8], key: &[u8]) {
 
 impl fmt::Debug for Keystream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keystream")
-            .field("secret", &self.secret)
-            .finish_non_exhaustive()
+        f.debug_struct("Keystream").field("secret", &self.secret).finish_non_exhaustive()
     }
 }
 
@@ -219,14 +203,8 @@ mod tests {
         };
         for (method, key_bytes) in [(Method::Des, 8), (Method::Rijndael128, 32), (Method::Rc2, 128)] {
             let password = vec![b'p'; key_bytes + 1];
-            assert_eq!(
-                encrypt(method, &password),
-                encrypt(method, &password[..key_bytes])
-            );
-            assert_ne!(
-                encrypt(method, &password),
-                encrypt(method, &password[..key_bytes - 1])
-            );
+            assert_eq!(encrypt(method, &password), encrypt(method, &password[..key_bytes]));
+            assert_ne!(encrypt(method, &password), encrypt(method, &password[..key_bytes - 1]));
         }
     }
 }

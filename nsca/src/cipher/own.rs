@@ -33,10 +33,7 @@ macro_rules! block_cipher {
         }
 
         impl cipher::BlockCipherEncrypt for $name {
-            fn encrypt_with_backend(
-                &self,
-                f: impl cipher::BlockCipherEncClosure<BlockSize = Self::BlockSize>,
-            ) {
+            fn encrypt_with_backend(&self, f: impl cipher::BlockCipherEncClosure<BlockSize = Self::BlockSize>) {
                 f.call(self);
             }
         }

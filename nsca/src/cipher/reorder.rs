@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 
 use cipher::consts::U1;
 use cipher::{
-    Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut, Key,
-    KeyInit, KeySizeUser, ParBlocksSizeUser,
+    Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut, Key, KeyInit,
+    KeySizeUser, ParBlocksSizeUser,
 };
 
 /// A permutation of bytes that is its own inverse.
@@ -53,10 +53,7 @@ impl<C: KeyInit, K: Order, B> KeyInit for Reordered<C, K, B> {
     fn new(key: &Key<Self>) -> Self {
         let mut key = key.clone();
         K::apply(&mut key);
-        Reordered {
-            cipher: C::new(&key),
-            orders: PhantomData,
-        }
+        Reordered { cipher: C::new(&key), orders: PhantomData }
     }
 }
 

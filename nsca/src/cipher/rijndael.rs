@@ -86,11 +86,7 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
                 *column = a ^ b.rotate_right(8) ^ c.rotate_right(16) ^ d.rotate_right(24) ^ key[i];
             }
         }
-        for (i, (bytes, key)) in block
-            .chunks_exact_mut(4)
-            .zip(&self.round_keys[ROUNDS])
-            .enumerate()
-        {
+        for (i, (bytes, key)) in block.chunks_exact_mut(4).zip(&self.round_keys[ROUNDS]).enumerate() {
             let column = Self::shifted_rows(&state, i).map(|byte| SBOX[usize::from(byte)]);
             bytes.copy_from_slice(&(u32::from_be_bytes(column) ^ key).to_be_bytes());
         }
@@ -104,9 +100,7 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
 }
 
 fn words_of(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes
-        .chunks_exact(4)
-        .map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
+    bytes.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]))
 }
 
 fn substitute(word: u32) -> u32 {
@@ -132,8 +126,7 @@ const fn sbox() -> [u8; 256] {
         if q & 0x80 != 0 {
             q ^= 0x09;
         }
-        sbox[p as usize] =
-            0x63 ^ q ^ q.rotate_left(1) ^ q.rotate_left(2) ^ q.rotate_left(3) ^ q.rotate_left(4);
+        sbox[p as usize] = 0x63 ^ q ^ q.rotate_left(1) ^ q.rotate_left(2) ^ q.rotate_left(3) ^ q.rotate_left(4);
         if p == 1 {
             break;
         }

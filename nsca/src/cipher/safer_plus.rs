@@ -53,11 +53,7 @@ impl SaferPlus {
         for keys in rounds.chunks_exact(2) {
             add_and_xor(block, &keys[0]);
             for (i, byte) in block.iter_mut().enumerate() {
-                *byte = if is_outer(i) {
-                    EXP[usize::from(*byte)]
-                } else {
-                    LOG[usize::from(*byte)]
-                };
+                *byte = if is_outer(i) { EXP[usize::from(*byte)] } else { LOG[usize::from(*byte)] };
             }
             xor_and_add(block, &keys[1]);
             diffuse(block);
@@ -74,22 +70,14 @@ const fn is_outer(i: usize) -> bool {
 /// Combines with a key: outer bytes by XOR, inner by addition.
 fn add_and_xor(block: &mut [u8; 16], key: &[u8; 16]) {
     for (i, (byte, key)) in block.iter_mut().zip(key).enumerate() {
-        *byte = if is_outer(i) {
-            *byte ^ key
-        } else {
-            byte.wrapping_add(*key)
-        };
+        *byte = if is_outer(i) { *byte ^ key } else { byte.wrapping_add(*key) };
     }
 }
 
 /// Combines with a key: outer bytes by addition, inner by XOR.
 fn xor_and_add(block: &mut [u8; 16], key: &[u8; 16]) {
     for (i, (byte, key)) in block.iter_mut().zip(key).enumerate() {
-        *byte = if is_outer(i) {
-            byte.wrapping_add(*key)
-        } else {
-            *byte ^ key
-        };
+        *byte = if is_outer(i) { byte.wrapping_add(*key) } else { *byte ^ key };
     }
 }
 

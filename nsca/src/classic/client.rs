@@ -21,26 +21,14 @@ enum State {
     /// The init packet is not complete yet.
     Waiting { init: [u8; INIT_BYTES], received: usize },
     /// Packets can be encoded.
-    Ready {
-        init: Init,
-        since: Instant,
-        keystream: Box<Keystream>,
-    },
+    Ready { init: Init, since: Instant, keystream: Box<Keystream> },
 }
 
 impl ClientSession {
     /// A session that will send packets of `size`. `filler_seed` should be random, it need not be secret.
     pub fn new(secret: Secret, size: PacketSize, filler_seed: u64) -> Self {
-        let state = State::Waiting {
-            init: [0; INIT_BYTES],
-            received: 0,
-        };
-        ClientSession {
-            secret,
-            size,
-            filler: Filler::new(filler_seed),
-            state,
-        }
+        let state = State::Waiting { init: [0; INIT_BYTES], received: 0 };
+        ClientSession { secret, size, filler: Filler::new(filler_seed), state }
     }
 
     /// Takes bytes that arrived `now` and returns how many of them belonged to the init packet.
@@ -50,11 +38,7 @@ impl ClientSession {
     /// [`SessionError::Unexpected`] when the daemon goes on after its init packet.
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Instant) -> Result<usize, SessionError> {
         let State::Waiting { init, received } = &mut self.state else {
-            return if bytes.is_empty() {
-                Ok(0)
-            } else {
-                Err(SessionError::Unexpected { bytes: bytes.len() })
-            };
+            return if bytes.is_empty() { Ok(0) } else { Err(SessionError::Unexpected { bytes: bytes.len() }) };
         };
         let taken = bytes.len().min(INIT_BYTES - *received);
         init[*received..][..taken].copy_from_slice(&bytes[..taken]);
@@ -62,11 +46,7 @@ impl ClientSession {
         if *received == INIT_BYTES {
             let init = Init::decode(init);
             let keystream = Box::new(Keystream::new(self.secret.clone(), init.iv));
-            self.state = State::Ready {
-                init,
-                since: now,
-                keystream,
-            };
+            self.state = State::Ready { init, since: now, keystream };
         }
         Ok(taken)
     }
@@ -115,26 +95,13 @@ impl ClientSession {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Truncated {
-        let State::Ready {
-            init,
-            since,
-            keystream,
-        } = &mut self.state
-        else {
+        let State::Ready { init, since, keystream } = &mut self.state else {
             panic!("encode is called when is_ready says so");
         };
         let elapsed = now.saturating_duration_since(*since).as_secs();
-        let timestamp = init
-            .timestamp
-            .saturating_add(u32::try_from(elapsed).unwrap_or(u32::MAX));
+        let timestamp = init.timestamp.saturating_add(u32::try_from(elapsed).unwrap_or(u32::MAX));
         let start = out.len();
-        let report = Report {
-            timestamp,
-            code,
-            host,
-            service,
-            output,
-        };
+        let report = Report { timestamp, code, host, service, output };
         let truncated = report.encode(self.size, &mut self.filler, out);
         keystream.begin_packet();
         keystream.encrypt(&mut out[start..]);

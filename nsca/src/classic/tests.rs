@@ -49,12 +49,7 @@ fn receive(session: &mut ServerSession, sent: &[u8], piece: usize) -> (Vec<Said>
             loop {
                 match session.poll_report(NOW) {
                     Ok(Some(report)) => {
-                        said.push((
-                            report.code,
-                            report.host.into(),
-                            report.service.into(),
-                            report.output.into(),
-                        ));
+                        said.push((report.code, report.host.into(), report.service.into(), report.output.into()));
                     }
                     Ok(None) => break,
                     Err(error) => return (said, Err(error)),
@@ -89,19 +84,14 @@ fn every_method_carries_packets_of_both_sizes() {
 #[test]
 fn a_wrong_password_and_a_wrong_method_look_alike() {
     let right = Secret::new(Method::Rijndael128, PASSWORD);
-    let others = Method::all()
-        .map(|method| (method, PASSWORD))
-        .chain([(Method::Rijndael128, &b"other"[..])]);
+    let others = Method::all().map(|method| (method, PASSWORD)).chain([(Method::Rijndael128, &b"other"[..])]);
     for (method, password) in others.filter(|other| *other != (Method::Rijndael128, PASSWORD)) {
         for size in [PacketSize::Modern, PacketSize::Legacy] {
             let sent = one_packet(&Secret::new(method, password), size);
             let (said, end) = receive(&mut server(&right), &sent, sent.len());
             assert_eq!(said, []);
             let message = end.unwrap_err().to_string();
-            assert!(
-                message.contains("password or the encryption method differ"),
-                "{method} {size:?}: {message}"
-            );
+            assert!(message.contains("password or the encryption method differ"), "{method} {size:?}: {message}");
         }
     }
 }
@@ -113,10 +103,7 @@ fn a_session_is_over_after_an_error() {
     sent[300] ^= 1;
     let good = one_packet(&secret, PacketSize::Modern);
     let mut session = server(&secret);
-    assert_eq!(
-        receive(&mut session, &sent, sent.len()),
-        (vec![], Err(SessionError::BadChecksum))
-    );
+    assert_eq!(receive(&mut session, &sent, sent.len()), (vec![], Err(SessionError::BadChecksum)));
     assert_eq!(session.handle_bytes(&good), good.len());
     assert_eq!(session.poll_report(NOW), Err(SessionError::BadChecksum));
     assert_eq!(session.handle_eof(), Err(SessionError::BadChecksum));
@@ -151,18 +138,8 @@ fn the_time_is_checked_in_both_directions() {
     assert_eq!(at(NOW, Some(0)), Ok(true));
     assert_eq!(at(NOW + 30, Some(30)), Ok(true));
     assert_eq!(at(NOW - 30, Some(30)), Ok(true));
-    assert_eq!(
-        at(NOW + 31, Some(30)),
-        Err(SessionError::TooOld {
-            age: Duration::from_secs(31)
-        })
-    );
-    assert_eq!(
-        at(NOW - 31, Some(30)),
-        Err(SessionError::FromTheFuture {
-            ahead: Duration::from_secs(31)
-        })
-    );
+    assert_eq!(at(NOW + 31, Some(30)), Err(SessionError::TooOld { age: Duration::from_secs(31) }));
+    assert_eq!(at(NOW - 31, Some(30)), Err(SessionError::FromTheFuture { ahead: Duration::from_secs(31) }));
     assert_eq!(at(0, None), Ok(true));
     assert_eq!(at(u32::MAX, None), Ok(true));
 }
@@ -176,14 +153,7 @@ fn a_client_that_stays_connected_sends_the_time_that_has_passed() {
     client.handle_bytes(&server.init_packet(), start).unwrap();
     for (elapsed, stamp) in [(0, NOW), (1_999, NOW + 1), (600_000, NOW + 600)] {
         let mut sent = Vec::new();
-        let _ = client.encode(
-            0,
-            b"h",
-            b"s",
-            b"o",
-            start + Duration::from_millis(elapsed),
-            &mut sent,
-        );
+        let _ = client.encode(0, b"h", b"s", b"o", start + Duration::from_millis(elapsed), &mut sent);
         assert_eq!(server.handle_bytes(&sent), sent.len());
         assert_eq!(server.poll_report(stamp).unwrap().unwrap().timestamp, stamp);
     }
@@ -203,10 +173,7 @@ fn the_client_waits_for_the_whole_init_packet() {
     assert_eq!(client.init().unwrap().encode(), init);
     assert_eq!(client.handle_eof(), Ok(()));
     assert_eq!(client.handle_bytes(&[], Instant::now()), Ok(0));
-    assert_eq!(
-        client.handle_bytes(&[9, 9], Instant::now()),
-        Err(SessionError::Unexpected { bytes: 2 })
-    );
+    assert_eq!(client.handle_bytes(&[9, 9], Instant::now()), Err(SessionError::Unexpected { bytes: 2 }));
 }
 
 #[test]
@@ -225,10 +192,7 @@ fn the_receive_buffer_is_bounded() {
 fn debug_output_shows_no_password() {
     let secret = Secret::new(Method::Xor, b"hunter2");
     assert_eq!(format!("{secret:?}"), "Secret { method: Xor, .. }");
-    for shown in [
-        format!("{:?}", server(&secret)),
-        format!("{:?}", client(&secret, PacketSize::Modern)),
-    ] {
+    for shown in [format!("{:?}", server(&secret)), format!("{:?}", client(&secret, PacketSize::Modern))] {
         assert!(!shown.contains("104, 117, 110"), "{shown}");
     }
 }

@@ -34,10 +34,7 @@ impl Index {
     }
 
     fn init(&self) -> Init {
-        Init {
-            iv: hex(&self.iv).try_into().unwrap(),
-            timestamp: self.timestamp,
-        }
+        Init { iv: hex(&self.iv).try_into().unwrap(), timestamp: self.timestamp }
     }
 }
 
@@ -48,11 +45,7 @@ impl Case {
 
     fn size(&self) -> PacketSize {
         let legacy = self.args.iter().any(|arg| arg == "--legacy-2-7-mode");
-        if legacy {
-            PacketSize::Legacy
-        } else {
-            PacketSize::Modern
-        }
+        if legacy { PacketSize::Legacy } else { PacketSize::Modern }
     }
 
     fn recorded(&self) -> Vec<u8> {
@@ -61,18 +54,12 @@ impl Case {
 
     /// What send_nsca read.
     fn given(&self) -> Vec<Said> {
-        let delimiter = self
-            .args
-            .iter()
-            .position(|arg| arg == "-d")
-            .map(|at| self.args[at + 1].as_bytes());
+        let delimiter = self.args.iter().position(|arg| arg == "-d").map(|at| self.args[at + 1].as_bytes());
         let delimiter = delimiter.map_or(sets::FIELD_DELIMITER, sets::delimiter);
         let stdin = hex(&self.stdin_hex);
         let given = stdin.split(|byte| *byte == sets::SET_DELIMITER);
         let given = given.filter_map(|set| sets::parse(set, delimiter));
-        given
-            .map(|set| (set.code, set.host.into(), set.service.into(), set.output.into()))
-            .collect()
+        given.map(|set| (set.code, set.host.into(), set.service.into(), set.output.into())).collect()
     }
 }
 
@@ -90,12 +77,7 @@ fn every_recording_is_understood() {
             rest = &rest[taken..];
             while let Some(report) = session.poll_report(index.timestamp).unwrap() {
                 assert_eq!(report.timestamp, index.timestamp);
-                reports.push((
-                    report.code,
-                    report.host.into(),
-                    report.service.into(),
-                    report.output.into(),
-                ));
+                reports.push((report.code, report.host.into(), report.service.into(), report.output.into()));
             }
         }
         session.handle_eof().unwrap();
@@ -106,12 +88,7 @@ fn every_recording_is_understood() {
             output.truncate(case.size().max_output_bytes());
         }
         assert_eq!(reports, given, "{}", case.case);
-        assert!(
-            case.stdout
-                .starts_with(&format!("{} data packet(s)", reports.len())),
-            "{}",
-            case.case
-        );
+        assert!(case.stdout.starts_with(&format!("{} data packet(s)", reports.len())), "{}", case.case);
     }
 }
 
@@ -172,10 +149,7 @@ fn without_filler(packet: &[u8]) -> Vec<u8> {
     packet[end - 2..].fill(0);
     for field in [14..78, 78..206, 206..end - 2] {
         let field = &mut packet[field];
-        let nul = field
-            .iter()
-            .position(|byte| *byte == 0)
-            .expect("every text ends in NUL");
+        let nul = field.iter().position(|byte| *byte == 0).expect("every text ends in NUL");
         field[nul..].fill(0);
     }
     packet

@@ -14,17 +14,8 @@ const RESULTS_PER_FILE: usize = 512;
 
 /// What it holds is loaded, then pushed until nothing is left.
 pub(super) enum Sink {
-    CommandFile {
-        file: CommandFile,
-        flavour: Flavour,
-        lines: Vec<u8>,
-        taken: usize,
-    },
-    CheckResults {
-        directory: CheckResultDir,
-        flavour: Flavour,
-        results: VecDeque<CheckResult>,
-    },
+    CommandFile { file: CommandFile, flavour: Flavour, lines: Vec<u8>, taken: usize },
+    CheckResults { directory: CheckResultDir, flavour: Flavour, results: VecDeque<CheckResult> },
 }
 
 /// Why the core takes no more at this moment.
@@ -42,19 +33,12 @@ pub(super) enum Blocked {
 impl Sink {
     pub(super) fn new(route: &Route, flavour: Flavour) -> Self {
         match route {
-            Route::CommandFile(path) => Sink::CommandFile {
-                file: CommandFile::new(path.clone()),
-                flavour,
-                lines: Vec::new(),
-                taken: 0,
-            },
+            Route::CommandFile(path) => {
+                Sink::CommandFile { file: CommandFile::new(path.clone()), flavour, lines: Vec::new(), taken: 0 }
+            }
             Route::CheckResults(path) => {
                 let directory = CheckResultDir::new(path.clone(), flavour);
-                Sink::CheckResults {
-                    directory,
-                    flavour,
-                    results: VecDeque::new(),
-                }
+                Sink::CheckResults { directory, flavour, results: VecDeque::new() }
             }
         }
     }
@@ -63,17 +47,10 @@ impl Sink {
     /// core's line limit.
     pub(super) fn load<'a>(&mut self, loaded: impl Iterator<Item = &'a CheckResult>) -> usize {
         match self {
-            Sink::CommandFile {
-                flavour,
-                lines,
-                taken,
-                ..
-            } => {
+            Sink::CommandFile { flavour, lines, taken, .. } => {
                 lines.clear();
                 *taken = 0;
-                loaded
-                    .filter(|result| process_check_result(*flavour, result, lines).cut)
-                    .count()
+                loaded.filter(|result| process_check_result(*flavour, result, lines).cut).count()
             }
             Sink::CheckResults { results, .. } => {
                 results.extend(loaded.cloned());
@@ -85,17 +62,13 @@ impl Sink {
     /// Pushes what the core takes without waiting. Counts the results taken; says why it ended before the end.
     pub(super) fn push(&mut self) -> (usize, Option<Blocked>) {
         match self {
-            Sink::CommandFile {
-                file, lines, taken, ..
-            } => {
+            Sink::CommandFile { file, lines, taken, .. } => {
                 let start = *taken;
                 let blocked = write(file, lines, taken).err();
                 let results = count_lines(&lines[start.min(*taken)..*taken]);
                 (results, blocked)
             }
-            Sink::CheckResults {
-                directory, results, ..
-            } => {
+            Sink::CheckResults { directory, results, .. } => {
                 let mut taken = 0;
                 while !results.is_empty() {
                     let count = results.len().min(RESULTS_PER_FILE);
@@ -138,11 +111,7 @@ impl Sink {
 }
 
 /// Appends `results` to `lines` as external commands, as the core would have got them.
-pub(super) fn dump<'a>(
-    flavour: Flavour,
-    results: impl Iterator<Item = &'a CheckResult>,
-    lines: &mut Vec<u8>,
-) {
+pub(super) fn dump<'a>(flavour: Flavour, results: impl Iterator<Item = &'a CheckResult>, lines: &mut Vec<u8>) {
     for result in results {
         // Whether it was cut matters only to a core that takes it.
         let _ = process_check_result(flavour, result, lines);
@@ -168,10 +137,7 @@ fn write(file: &mut CommandFile, lines: &[u8], taken: &mut usize) -> Result<(), 
 
 /// Where the line that holds the byte at `position` begins.
 fn line_start(lines: &[u8], position: usize) -> usize {
-    lines[..position]
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |newline| newline + 1)
+    lines[..position].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
 }
 
 fn count_lines(bytes: &[u8]) -> usize {

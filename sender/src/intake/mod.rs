@@ -15,8 +15,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use nagios::{
-    CheckResult, CheckType, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, StateType,
-    Timestamp,
+    CheckResult, CheckType, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, StateType, Timestamp,
 };
 use ocsp::handover::{self, Answer, HandOver};
 use tracing::trace;
@@ -34,11 +33,7 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>) -> Intake {
-        Intake {
-            outbox,
-            counters,
-            recent: Recent::default(),
-        }
+        Intake { outbox, counters, recent: Recent::default() }
     }
 
     /// Queues one result, or says why not.
@@ -67,14 +62,7 @@ impl Intake {
 
 /// The result that the core's macros described; else what is wrong with its names.
 fn check_result(handover: HandOver) -> Result<CheckResult, String> {
-    let HandOver {
-        host,
-        service,
-        output,
-        perfdata,
-        long_output,
-        ..
-    } = &handover;
+    let HandOver { host, service, output, perfdata, long_output, .. } = &handover;
     let host = HostName::try_from(&host[..]).map_err(|error| error.to_string())?;
     let object = match service {
         None => Object::Host(host),
@@ -128,10 +116,7 @@ mod tests {
     /// The hosts of what is queued.
     pub(super) fn queued(intake: &Intake) -> Vec<String> {
         let (_, results) = intake.outbox.read(0, 0, usize::MAX);
-        results
-            .iter()
-            .map(|result| result.object.host().to_string())
-            .collect()
+        results.iter().map(|result| result.object.host().to_string()).collect()
     }
 
     #[test]
@@ -141,10 +126,7 @@ mod tests {
         assert_eq!(result.code.get(), 2);
         assert_eq!(result.output.to_text(), b"DISK \\n|/=90%\none\ntwo \\");
         assert_eq!(result.check_time.micros(), 1_700_000_000_000_001);
-        assert_eq!(
-            (result.state_type, result.attempt),
-            (Some(StateType::Soft), Some(2))
-        );
+        assert_eq!((result.state_type, result.attempt), (Some(StateType::Soft), Some(2)));
         assert_eq!(result.check_type, Some(CheckType::Passive));
     }
 

@@ -33,10 +33,7 @@ impl Recent {
         }
         self.order.push_back((now, id));
         while self.order.len() > MAX_IDS
-            || self
-                .order
-                .front()
-                .is_some_and(|(at, _)| now.saturating_duration_since(*at) > MEMORY)
+            || self.order.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > MEMORY)
         {
             let Some((_, oldest)) = self.order.pop_front() else {
                 break;

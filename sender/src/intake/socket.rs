@@ -42,17 +42,11 @@ impl Socket {
         // Left over by a daemon that died between bind and rename.
         let _ = fs::remove_file(&temporary);
         let socket = UnixDatagram::bind(&temporary).map_err(StartError::io(path, "bind the socket"))?;
-        socket
-            .set_nonblocking(true)
-            .map_err(StartError::io(path, "set the socket up"))?;
+        socket.set_nonblocking(true).map_err(StartError::io(path, "set the socket up"))?;
         let inode = publish(&temporary, path, mode, group).inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })?;
-        Ok(Socket {
-            socket,
-            path: path.to_owned(),
-            inode,
-        })
+        Ok(Socket { socket, path: path.to_owned(), inode })
     }
 
     /// Answers hand-overs and empties the spill directory until `stop`.
@@ -69,11 +63,7 @@ impl Socket {
                     Err(_) => break,
                 }
             }
-            let timeout = if directory == Directory::Backlog {
-                BACKLOG_STEP
-            } else {
-                wait::STEP
-            };
+            let timeout = if directory == Directory::Backlog { BACKLOG_STEP } else { wait::STEP };
             wait::readable(&[self.socket.as_fd()], timeout);
         }
     }
@@ -127,19 +117,13 @@ fn refuse_if_occupied(path: &Path) -> Result<(), StartError> {
         Err(error) => return Err(StartError::io(path, "look at the socket")(error)),
     };
     if !file.file_type().is_socket() {
-        return Err(StartError::InTheWay {
-            path: path.to_owned(),
-            expected: "socket",
-        });
+        return Err(StartError::InTheWay { path: path.to_owned(), expected: "socket" });
     }
     let probe = UnixDatagram::unbound().map_err(StartError::io(path, "make a socket"))?;
     match probe.connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
         Ok(()) => Err(StartError::AlreadyRunning(path.to_owned())),
-        Err(error) => Err(StartError::io(
-            path,
-            "try whether another daemon reads the socket",
-        )(error)),
+        Err(error) => Err(StartError::io(path, "try whether another daemon reads the socket")(error)),
     }
 }
 
@@ -148,9 +132,7 @@ fn publish(temporary: &Path, path: &Path, mode: u32, group: Option<u32>) -> Resu
     chown(temporary, None, group).map_err(StartError::io(path, "give the socket to socket_group"))?;
     fs::set_permissions(temporary, fs::Permissions::from_mode(mode))
         .map_err(StartError::io(path, "set socket_mode"))?;
-    let inode = fs::symlink_metadata(temporary)
-        .map_err(StartError::io(path, "look at the socket"))?
-        .ino();
+    let inode = fs::symlink_metadata(temporary).map_err(StartError::io(path, "look at the socket"))?.ino();
     fs::rename(temporary, path).map_err(StartError::io(path, "put the socket in place"))?;
     Ok(inode)
 }
@@ -165,10 +147,7 @@ mod tests {
         let path = directory.path().join("ocsp.sock");
         let first = Socket::bind(&path, 0o640, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
-        assert!(matches!(
-            Socket::bind(&path, 0o660, None),
-            Err(StartError::AlreadyRunning(_))
-        ));
+        assert!(matches!(Socket::bind(&path, 0o660, None), Err(StartError::AlreadyRunning(_))));
         drop(first);
         assert!(!path.exists(), "an orderly end removes the socket");
         drop(UnixDatagram::bind(&path).unwrap());
@@ -186,15 +165,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "precious").unwrap();
-        assert!(matches!(
-            Socket::bind(&file, 0o660, None),
-            Err(StartError::InTheWay { .. })
-        ));
+        assert!(matches!(Socket::bind(&file, 0o660, None), Err(StartError::InTheWay { .. })));
         assert_eq!(fs::read(&file).unwrap(), b"precious");
         let absent = directory.path().join("absent/ocsp.sock");
-        let Err(error) = Socket::bind(&absent, 0o660, None) else {
-            panic!("bound in no directory")
-        };
+        let Err(error) = Socket::bind(&absent, 0o660, None) else { panic!("bound in no directory") };
         assert!(matches!(error, StartError::NoDirectory { .. }));
         assert!(error.to_string().contains("absent does not exist"), "{error}");
     }

@@ -60,16 +60,11 @@ impl Spill {
     pub(crate) fn open(directory: &Path, socket_mode: u32, group: Option<u32>) -> Result<Spill, StartError> {
         if !directory.exists() {
             fs::create_dir(directory).map_err(StartError::io(directory, "create the spill directory"))?;
-            chown(directory, None, group).map_err(StartError::io(
-                directory,
-                "give the spill directory to socket_group",
-            ))?;
+            chown(directory, None, group)
+                .map_err(StartError::io(directory, "give the spill directory to socket_group"))?;
             // Files inherit the group, so that this daemon can read what the core's user leaves.
-            fs::set_permissions(
-                directory,
-                fs::Permissions::from_mode(SET_GROUP_ID | searchable(socket_mode)),
-            )
-            .map_err(StartError::io(directory, "set the spill directory's permissions"))?;
+            fs::set_permissions(directory, fs::Permissions::from_mode(SET_GROUP_ID | searchable(socket_mode)))
+                .map_err(StartError::io(directory, "set the spill directory's permissions"))?;
         }
         // Now, because a directory that cannot be read should be noticed at the start.
         fs::read_dir(directory).map_err(StartError::io(directory, "read the spill directory"))?;
@@ -77,13 +72,7 @@ impl Spill {
     }
 
     fn new(directory: PathBuf) -> Spill {
-        Spill {
-            directory,
-            pending: VecDeque::new(),
-            listed: None,
-            undeletable: None,
-            complaint: Throttle::default(),
-        }
+        Spill { directory, pending: VecDeque::new(), listed: None, undeletable: None, complaint: Throttle::default() }
     }
 
     /// Takes what is there, within a turn's limit and the room in the queues.
@@ -112,11 +101,7 @@ impl Spill {
         if taken > 0 {
             info!(results = taken, left = self.pending.len(), directory = %self.directory.display(), "spilled results taken");
         }
-        if self.pending.is_empty() {
-            Directory::Empty
-        } else {
-            Directory::Backlog
-        }
+        if self.pending.is_empty() { Directory::Empty } else { Directory::Backlog }
     }
 
     /// Takes one file. `false`: there is no room, the file stays.
@@ -143,9 +128,8 @@ impl Spill {
             return Ok(());
         }
         let modified = fs::metadata(&self.directory)?.modified()?;
-        let is_fresh = self
-            .listed
-            .is_some_and(|(seen, at)| seen == modified && now.saturating_duration_since(at) < LIST_EVERY);
+        let is_fresh =
+            self.listed.is_some_and(|(seen, at)| seen == modified && now.saturating_duration_since(at) < LIST_EVERY);
         if !is_fresh {
             self.pending = spill::list(&self.directory)?.into();
             self.listed = Some((modified, now));
@@ -169,12 +153,7 @@ impl Spill {
     fn set_aside(&self, path: &Path, reason: &str) -> io::Result<()> {
         let bad_files = fs::read_dir(&self.directory)?
             .flatten()
-            .filter(|entry| {
-                entry
-                    .path()
-                    .extension()
-                    .is_some_and(|extension| extension == BAD_SUFFIX)
-            })
+            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == BAD_SUFFIX))
             .count();
         if bad_files >= MAX_BAD_FILES {
             warn!(file = %path.display(), reason, "a spill file is no result and was deleted: too many of them are kept already");
@@ -215,9 +194,7 @@ mod tests {
 
     fn files(directory: &tempfile::TempDir) -> Vec<String> {
         let entries = fs::read_dir(directory.path()).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -228,10 +205,7 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o2770);
         assert!(Spill::open(&path, 0o660, None).is_ok());
         let orphan = parent.path().join("absent/spill");
-        assert!(matches!(
-            Spill::open(&orphan, 0o660, None),
-            Err(StartError::NoDirectory { .. })
-        ));
+        assert!(matches!(Spill::open(&orphan, 0o660, None), Err(StartError::NoDirectory { .. })));
     }
 
     #[test]
@@ -253,10 +227,7 @@ mod tests {
         assert_eq!(intake.take(handover(1, "a"), Instant::now()), Answer::Taken);
         spill::write(directory.path(), &handover(1, "a")).unwrap();
         spill.drain(&mut intake, Instant::now());
-        assert_eq!(
-            (queued(&intake), files(&directory)),
-            (vec!["a".to_string()], vec![])
-        );
+        assert_eq!((queued(&intake), files(&directory)), (vec!["a".to_string()], vec![]));
     }
 
     #[test]
@@ -269,13 +240,7 @@ mod tests {
         spill::write(directory.path(), &handover(3, "good")).unwrap();
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
         assert_eq!(queued(&intake), ["good"]);
-        assert_eq!(
-            files(&directory)
-                .iter()
-                .filter(|name| name.ends_with(".result.bad"))
-                .count(),
-            2
-        );
+        assert_eq!(files(&directory).iter().filter(|name| name.ends_with(".result.bad")).count(), 2);
         assert_eq!(files(&directory).len(), 2);
     }
 
@@ -290,10 +255,7 @@ mod tests {
         assert_eq!(files(&directory).len(), 1);
         intake.outbox.confirm(0, 1);
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
-        assert_eq!(
-            (queued(&intake).pop(), files(&directory).len()),
-            (Some("late".into()), 0)
-        );
+        assert_eq!((queued(&intake).pop(), files(&directory).len()), (Some("late".into()), 0));
     }
 
     #[derive(Default)]

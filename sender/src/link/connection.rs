@@ -44,9 +44,7 @@ pub(crate) struct System;
 
 impl Resolve for System {
     async fn resolve(&self, address: &Address) -> io::Result<Vec<SocketAddr>> {
-        Ok(lookup_host((address.host.as_str(), address.port))
-            .await?
-            .collect())
+        Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
     }
 }
 
@@ -69,36 +67,24 @@ impl Connection {
         session: ClientSession,
     ) -> Result<Connection, LinkError> {
         let stream = connect(address, resolver).await?;
-        let mut connection = Connection {
-            stream,
-            session,
-            packets: Vec::new(),
-        };
-        timeout(INIT_TIMEOUT, connection.read_init())
-            .await
-            .map_err(|_| LinkError::NoInit(INIT_TIMEOUT))??;
+        let mut connection = Connection { stream, session, packets: Vec::new() };
+        timeout(INIT_TIMEOUT, connection.read_init()).await.map_err(|_| LinkError::NoInit(INIT_TIMEOUT))??;
         Ok(connection)
     }
 
     /// Encrypts a result for the next [`write`](Connection::write).
     pub(crate) fn encode(&mut self, result: &CheckResult, now: Instant) -> Truncated {
         let host = result.object.host().as_bytes();
-        let service = result
-            .object
-            .service()
-            .map_or(&b""[..], |service| service.as_bytes());
+        let service = result.object.service().map_or(&b""[..], |service| service.as_bytes());
         // The packet holds the true text: escaping it for the command file is the daemon's work.
         let text = result.output.to_text();
-        self.session
-            .encode(result.code.get(), host, service, &text, now, &mut self.packets)
+        self.session.encode(result.code.get(), host, service, &text, now, &mut self.packets)
     }
 
     pub(crate) async fn write(&mut self) -> Result<(), LinkError> {
         let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.packets)).await;
         self.packets.clear();
-        written
-            .map_err(|_| LinkError::Stalled(WRITE_TIMEOUT))?
-            .map_err(LinkError::Refused)
+        written.map_err(|_| LinkError::Stalled(WRITE_TIMEOUT))?.map_err(LinkError::Refused)
     }
 
     /// Gives the daemon a moment to refuse what it has got.
@@ -119,9 +105,7 @@ impl Connection {
             return Err(LinkError::ClosedEarly);
         }
         self.stream.shutdown().await.map_err(LinkError::Refused)?;
-        timeout(CLOSE_TIMEOUT, self.read_to_end())
-            .await
-            .map_err(|_| LinkError::NotClosed(CLOSE_TIMEOUT))?
+        timeout(CLOSE_TIMEOUT, self.read_to_end()).await.map_err(|_| LinkError::NotClosed(CLOSE_TIMEOUT))?
     }
 
     async fn read_init(&mut self) -> Result<(), LinkError> {

@@ -78,17 +78,11 @@ struct Delivery {
 
 impl Record {
     pub(crate) fn failure(&self) -> Option<String> {
-        self.failure
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set_failure(&self, failure: Option<String>) -> Option<String> {
-        std::mem::replace(
-            &mut self.failure.lock().unwrap_or_else(PoisonError::into_inner),
-            failure,
-        )
+        std::mem::replace(&mut self.failure.lock().unwrap_or_else(PoisonError::into_inner), failure)
     }
 }
 
@@ -142,12 +136,7 @@ impl<R: Resolve + Sync> Link<R> {
 
     /// One connection's worth of results.
     async fn deliver(&mut self) -> Result<Delivery, LinkError> {
-        let Destination {
-            address,
-            secret,
-            packet_size,
-            ..
-        } = &self.destination;
+        let Destination { address, secret, packet_size, .. } = &self.destination;
         let session = ClientSession::new(secret.clone(), *packet_size, self.random.next_u64());
         let mut connection = Connection::open(address, &self.resolver, session).await?;
         let opened = Instant::now();
@@ -162,8 +151,7 @@ impl<R: Resolve + Sync> Link<R> {
             connection.write().await?;
             delivery.results += results.len();
             delivery.end = first + results.len() as u64;
-            let is_full =
-                delivery.results >= self.batch_size.results() || opened.elapsed() >= batch::MAX_TIME;
+            let is_full = delivery.results >= self.batch_size.results() || opened.elapsed() >= batch::MAX_TIME;
             if is_full || !self.more_arrives(delivery.end).await {
                 break;
             }
@@ -177,9 +165,7 @@ impl<R: Resolve + Sync> Link<R> {
 
     /// Whether there is more to send on this connection.
     async fn more_arrives(&self, end: u64) -> bool {
-        timeout(LINGER, self.outbox.arrival_after(self.index, end))
-            .await
-            .is_ok()
+        timeout(LINGER, self.outbox.arrival_after(self.index, end)).await.is_ok()
     }
 
     fn delivered(&mut self, delivery: &Delivery) {
@@ -188,18 +174,11 @@ impl<R: Resolve + Sync> Link<R> {
         self.proven = true;
         self.backoff.succeeded();
         self.batch_size.taken();
-        debug!(
-            destination = self.destination.name,
-            results = delivery.results,
-            "delivered"
-        );
+        debug!(destination = self.destination.name, results = delivery.results, "delivered");
         if self.record.set_failure(None).is_some() {
             self.failures = Throttle::default();
             let (queued, _) = self.outbox.counts(self.index);
-            info!(
-                destination = self.destination.name,
-                queued, "the destination takes results again"
-            );
+            info!(destination = self.destination.name, queued, "the destination takes results again");
         }
     }
 
@@ -207,10 +186,7 @@ impl<R: Resolve + Sync> Link<R> {
     fn failed(&mut self, error: &LinkError) -> Duration {
         self.proven = false;
         let pause = self.backoff.failed();
-        if matches!(
-            error,
-            LinkError::Refused(_) | LinkError::Stalled(_) | LinkError::NotClosed(_)
-        ) {
+        if matches!(error, LinkError::Refused(_) | LinkError::Stalled(_) | LinkError::NotClosed(_)) {
             self.batch_size.refused();
         }
         let (destination, address) = (&self.destination.name, &self.destination.address);
@@ -303,28 +279,16 @@ mod tests {
             packet_size: PacketSize::Modern,
         };
         let stop = CancellationToken::new();
-        let link = Link::new(
-            destination,
-            names.clone(),
-            0,
-            Arc::clone(&outbox),
-            Arc::clone(&record),
-            1,
-        );
+        let link = Link::new(destination, names.clone(), 0, Arc::clone(&outbox), Arc::clone(&record), 1);
         let running = tokio::spawn(link.run(stop.clone()));
         outbox.push([CheckResult::clone(&numbered(1))].into_iter());
         while record.failure().is_none() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(
-            record.failure().unwrap(),
-            "the name moving.example.org has no address"
-        );
+        assert_eq!(record.failure().unwrap(), "the name moving.example.org has no address");
 
-        let (dead, alive) = (
-            TcpListener::bind("127.0.0.1:0").await.unwrap(),
-            TcpListener::bind("[::1]:0").await.unwrap(),
-        );
+        let (dead, alive) =
+            (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("[::1]:0").await.unwrap());
         *names.0.lock().unwrap() = vec![dead.local_addr().unwrap(), alive.local_addr().unwrap()];
         drop(dead);
         assert_eq!(daemon(alive).await, 1);
@@ -335,9 +299,6 @@ mod tests {
         assert_eq!(daemon(moved).await, 3);
         stop.cancel();
         running.await.unwrap();
-        assert_eq!(
-            (outbox.counts(0), record.delivered.load(Relaxed), record.failure()),
-            ((0, 0), 4, None)
-        );
+        assert_eq!((outbox.counts(0), record.delivered.load(Relaxed), record.failure()), ((0, 0), 4, None));
     }
 }

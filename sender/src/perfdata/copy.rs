@@ -34,13 +34,7 @@ struct Target {
 
 impl Copy {
     pub(crate) fn new(path: PathBuf) -> Copy {
-        Copy {
-            path,
-            target: None,
-            next_attempt: None,
-            buffer: Vec::new(),
-            complaint: Throttle::default(),
-        }
+        Copy { path, target: None, next_attempt: None, buffer: Vec::new(), complaint: Throttle::default() }
     }
 
     /// Keeps a line until [`Copy::flush`].
@@ -57,10 +51,7 @@ impl Copy {
         }
         let (lost, error) = match self.open(now) {
             Ok(target) => target.write(&lines),
-            Err(error) => (
-                lines.iter().filter(|byte| **byte == b'\n').count() as u64,
-                Some(error),
-            ),
+            Err(error) => (lines.iter().filter(|byte| **byte == b'\n').count() as u64, Some(error)),
         };
         if let Some(error) = error {
             if error.kind() != io::ErrorKind::WouldBlock {
@@ -99,11 +90,7 @@ impl Target {
             .custom_flags(OFlag::O_NONBLOCK.bits())
             .open(path)?;
         let about = file.metadata()?;
-        Ok(Target {
-            file,
-            inode: about.ino(),
-            is_fifo: about.file_type().is_fifo(),
-        })
+        Ok(Target { file, inode: about.ino(), is_fifo: about.file_type().is_fifo() })
     }
 
     /// How many lines were lost, and why.
@@ -111,9 +98,7 @@ impl Target {
         let mut file = &self.file;
         if !self.is_fifo {
             let error = file.write_all(lines).err();
-            let lost = error
-                .as_ref()
-                .map_or(0, |_| lines.iter().filter(|byte| **byte == b'\n').count() as u64);
+            let lost = error.as_ref().map_or(0, |_| lines.iter().filter(|byte| **byte == b'\n').count() as u64);
             return (lost, error);
         }
         let (mut lost, mut why) = (0, None);
@@ -148,10 +133,7 @@ mod tests {
         copy.line(b"two");
         copy.line(b"three");
         assert_eq!(copy.flush(Instant::now()), 0);
-        assert_eq!(
-            fs::read_to_string(directory.path().join("moved")).unwrap(),
-            "before\none\n"
-        );
+        assert_eq!(fs::read_to_string(directory.path().join("moved")).unwrap(), "before\none\n");
         assert_eq!(fs::read_to_string(&path).unwrap(), "two\nthree\n");
     }
 
@@ -163,11 +145,7 @@ mod tests {
         let mut copy = Copy::new(path.clone());
         copy.line(b"lost");
         assert_eq!(copy.flush(Instant::now()), 1);
-        let mut reader = OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlag::O_NONBLOCK.bits())
-            .open(&path)
-            .unwrap();
+        let mut reader = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&path).unwrap();
         copy.line(b"kept");
         assert_eq!(copy.flush(Instant::now() + OPEN_EVERY), 0);
         let mut bytes = [0; 10];

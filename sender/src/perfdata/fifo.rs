@@ -64,13 +64,7 @@ pub(crate) struct Drain {
 impl Fifo {
     /// Makes the FIFO if it is absent, for `group` to write into, and opens it.
     pub(crate) fn open(path: &Path, mode: u32, group: Option<u32>) -> Result<Fifo, StartError> {
-        Ok(Fifo {
-            path: path.to_owned(),
-            mode,
-            group,
-            pipe: Pipe::open(path, mode, group)?,
-            former: None,
-        })
+        Ok(Fifo { path: path.to_owned(), mode, group, pipe: Pipe::open(path, mode, group)?, former: None })
     }
 
     /// Reads until `stop`.
@@ -86,10 +80,7 @@ impl Fifo {
                 self.look(&mut told);
                 next_look = Instant::now() + LOOK_EVERY;
             }
-            let open: Vec<_> = std::iter::once(&self.pipe)
-                .chain(&self.former)
-                .map(|pipe| pipe.file.as_fd())
-                .collect();
+            let open: Vec<_> = std::iter::once(&self.pipe).chain(&self.former).map(|pipe| pipe.file.as_fd()).collect();
             wait::readable(&open, wait::STEP);
         }
         // What the core wrote before the stop.
@@ -127,9 +118,7 @@ impl Pipe {
             .custom_flags(OFlag::O_NONBLOCK.bits())
             .open(path)
             .map_err(StartError::io(path, "open the perfdata FIFO"))?;
-        let about = file
-            .metadata()
-            .map_err(StartError::io(path, "look at the perfdata FIFO"))?;
+        let about = file.metadata().map_err(StartError::io(path, "look at the perfdata FIFO"))?;
         if !about.file_type().is_fifo() {
             return Err(in_the_way(path, about.is_file()));
         }
@@ -140,11 +129,7 @@ impl Pipe {
                  raise fs.pipe-max-size and fs.pipe-user-pages-soft"
             );
         }
-        Ok(Pipe {
-            file,
-            inode: about.ino(),
-            lines: Lines::default(),
-        })
+        Ok(Pipe { file, inode: about.ino(), lines: Lines::default() })
     }
 
     /// Reads what is there, within a turn's limit.
@@ -239,10 +224,7 @@ fn in_the_way(path: &Path, is_file: bool) -> StartError {
     if is_file {
         StartError::RegularPerfdataFile(path.to_owned())
     } else {
-        StartError::InTheWay {
-            path: path.to_owned(),
-            expected: "FIFO",
-        }
+        StartError::InTheWay { path: path.to_owned(), expected: "FIFO" }
     }
 }
 
@@ -257,10 +239,7 @@ mod tests {
         let fifo = Fifo::open(&path, 0o660, None).unwrap();
         let about = fs::metadata(&path).unwrap();
         assert_eq!(about.mode() & 0o777, 0o660);
-        assert_eq!(
-            fcntl(&fifo.pipe.file, FcntlArg::F_GETPIPE_SZ).unwrap(),
-            PIPE_BYTES
-        );
+        assert_eq!(fcntl(&fifo.pipe.file, FcntlArg::F_GETPIPE_SZ).unwrap(), PIPE_BYTES);
         drop(fifo);
         let again = Fifo::open(&path, 0o660, None).unwrap();
         assert_eq!(again.pipe.inode, about.ino());
@@ -271,14 +250,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("perfdata.fifo");
         fs::write(&path, "what a core wrote").unwrap();
-        let Err(error) = Fifo::open(&path, 0o660, None) else {
-            panic!("a file was taken for a FIFO")
-        };
+        let Err(error) = Fifo::open(&path, 0o660, None) else { panic!("a file was taken for a FIFO") };
         assert!(matches!(error, StartError::RegularPerfdataFile(_)));
         assert!(error.to_string().contains("restart the core"), "{error}");
-        assert!(matches!(
-            Fifo::open(directory.path(), 0o660, None),
-            Err(StartError::InTheWay { .. })
-        ));
+        assert!(matches!(Fifo::open(directory.path(), 0o660, None), Err(StartError::InTheWay { .. })));
     }
 }

@@ -7,8 +7,8 @@
 
 use memchr::{memchr, memmem};
 use nagios::{
-    CheckResult, CheckType, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, StateType,
-    Timestamp, unescape,
+    CheckResult, CheckType, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, StateType, Timestamp,
+    unescape,
 };
 
 use super::template::{END, HOST_MACROS, HOST_START, SEPARATOR, SERVICE_MACROS, SERVICE_START};
@@ -54,12 +54,7 @@ impl Lines {
             if self.overlong || self.partial.len() + head.len() > MAX_LINE_BYTES {
                 self.partial.clear();
                 self.overlong = false;
-                sink(Line {
-                    raw: b"",
-                    results: Vec::new(),
-                    damaged: 1,
-                    foreign: b"",
-                });
+                sink(Line { raw: b"", results: Vec::new(), damaged: 1, foreign: b"" });
             } else if self.partial.is_empty() {
                 sink(parse(head));
             } else {
@@ -82,11 +77,7 @@ impl Line<'_> {
     /// whole line if there is no other.
     #[must_use]
     pub fn for_copy(&self) -> &[u8] {
-        if self.foreign.trim_ascii().is_empty() {
-            self.raw
-        } else {
-            self.foreign.trim_ascii_end()
-        }
+        if self.foreign.trim_ascii().is_empty() { self.raw } else { self.foreign.trim_ascii_end() }
     }
 }
 
@@ -95,12 +86,7 @@ impl Line<'_> {
 pub fn parse(raw: &[u8]) -> Line<'_> {
     let first = find_start(raw).unwrap_or(raw.len());
     let (foreign, mut rest) = raw.split_at(first);
-    let mut line = Line {
-        raw,
-        results: Vec::new(),
-        damaged: 0,
-        foreign,
-    };
+    let mut line = Line { raw, results: Vec::new(), damaged: 0, foreign };
     while !rest.is_empty() {
         // A frame may be glued to the next, which begins with the next start marker.
         let next = find_start(&rest[MARKER_BYTES..]).map_or(rest.len(), |at| at + MARKER_BYTES);
@@ -111,10 +97,7 @@ pub fn parse(raw: &[u8]) -> Line<'_> {
         rest = &rest[next..];
     }
     // The rest of a frame whose beginning was lost. Its words must not pass for another template's.
-    if [SEPARATOR, END]
-        .iter()
-        .any(|marker| find(line.foreign, marker).is_some())
-    {
+    if [SEPARATOR, END].iter().any(|marker| find(line.foreign, marker).is_some()) {
         line.damaged += 1;
         line.foreign = b"";
     }
@@ -126,56 +109,17 @@ fn frame(bytes: &[u8]) -> Option<CheckResult> {
     let (start, rest) = bytes.split_at_checked(MARKER_BYTES)?;
     let body = &rest[..find(rest, END)?];
     if start == SERVICE_START.as_bytes() {
-        let [
-            host,
-            service,
-            time,
-            id,
-            state_type,
-            attempt,
-            check_type,
-            output,
-            perfdata,
-            long,
-            host2,
-            service2,
-            time2,
-        ] = fields::<{ SERVICE_MACROS.len() }>(body)?;
-        let object = Object::Service(
-            HostName::try_from(host).ok()?,
-            ServiceDescription::try_from(service).ok()?,
-        );
-        ((host, service, time) == (host2, service2, time2)).then(|| {
-            result(
-                object,
-                time,
-                [id, state_type, attempt, check_type],
-                [output, perfdata, long],
-            )
-        })?
+        let [host, service, time, id, state_type, attempt, check_type, output, perfdata, long, host2, service2, time2] =
+            fields::<{ SERVICE_MACROS.len() }>(body)?;
+        let object = Object::Service(HostName::try_from(host).ok()?, ServiceDescription::try_from(service).ok()?);
+        ((host, service, time) == (host2, service2, time2))
+            .then(|| result(object, time, [id, state_type, attempt, check_type], [output, perfdata, long]))?
     } else {
-        let [
-            host,
-            time,
-            id,
-            state_type,
-            attempt,
-            check_type,
-            output,
-            perfdata,
-            long,
-            host2,
-            time2,
-        ] = fields::<{ HOST_MACROS.len() }>(body)?;
+        let [host, time, id, state_type, attempt, check_type, output, perfdata, long, host2, time2] =
+            fields::<{ HOST_MACROS.len() }>(body)?;
         let object = Object::Host(HostName::try_from(host).ok()?);
-        ((host, time) == (host2, time2)).then(|| {
-            result(
-                object,
-                time,
-                [id, state_type, attempt, check_type],
-                [output, perfdata, long],
-            )
-        })?
+        ((host, time) == (host2, time2))
+            .then(|| result(object, time, [id, state_type, attempt, check_type], [output, perfdata, long]))?
     }
 }
 
@@ -220,11 +164,8 @@ fn fields<const N: usize>(mut body: &[u8]) -> Option<[&[u8]; N]> {
 }
 
 fn find_start(bytes: &[u8]) -> Option<usize> {
-    memmem::find_iter(bytes, MARKER_HEAD).find(|at| {
-        [SERVICE_START, HOST_START]
-            .iter()
-            .any(|start| bytes[*at..].starts_with(start.as_bytes()))
-    })
+    memmem::find_iter(bytes, MARKER_HEAD)
+        .find(|at| [SERVICE_START, HOST_START].iter().any(|start| bytes[*at..].starts_with(start.as_bytes())))
 }
 
 fn find(bytes: &[u8], marker: &str) -> Option<usize> {
@@ -270,15 +211,9 @@ mod tests {
         assert_eq!(result.object.to_string(), "web ö;http|x");
         assert_eq!(result.code.get(), 2);
         assert_eq!(result.check_time, Timestamp::from_seconds(1_700_000_000));
-        assert_eq!(
-            (result.state_type, result.attempt),
-            (Some(StateType::Hard), Some(3))
-        );
+        assert_eq!((result.state_type, result.attempt), (Some(StateType::Hard), Some(3)));
         assert_eq!(result.check_type, Some(CheckType::Active));
-        assert_eq!(
-            result.output.to_text(),
-            b"CRIT: \"$x\" `y` \t ; \\n|time=1s\na \\ b\nlast"
-        );
+        assert_eq!(result.output.to_text(), b"CRIT: \"$x\" `y` \t ; \\n|time=1s\na \\ b\nlast");
     }
 
     #[test]
@@ -287,10 +222,7 @@ mod tests {
         let line = parse(&bytes);
         assert_eq!((line.results.len(), line.damaged), (1, 0));
         assert_eq!(line.results[0].object.to_string(), "web");
-        assert_eq!(
-            (line.results[0].code.get(), line.results[0].check_type),
-            (1, None)
-        );
+        assert_eq!((line.results[0].code.get(), line.results[0].check_type), (1, None));
         assert_eq!(line.results[0].output.to_text(), b"");
     }
 
@@ -306,12 +238,7 @@ mod tests {
         let whole = service_line(1, "out");
         for end in 0..whole.len() {
             assert_eq!(parse(&whole[..end]).results, [], "cut at {end}");
-            assert_eq!(
-                parse(&whole[end + 1..]).results,
-                [],
-                "without the first {}",
-                end + 1
-            );
+            assert_eq!(parse(&whole[end + 1..]).results, [], "without the first {}", end + 1);
         }
         let text = String::from_utf8(whole).unwrap();
         for (from, to) in [
@@ -319,10 +246,7 @@ mod tests {
             ("<us1:|>3<us1:|>", "<us1:|>-3<us1:|>"),
             ("<us1:|>2<us1:|>", "<us1:|>99999<us1:|>"),
             ("<us1:|>2<us1:|>", "<us1:|><us1:|>"),
-            (
-                "web ö<us1:|>http|x<us1:|>1<us1:.>",
-                "web2<us1:|>http|x<us1:|>1<us1:.>",
-            ),
+            ("web ö<us1:|>http|x<us1:|>1<us1:.>", "web2<us1:|>http|x<us1:|>1<us1:.>"),
             ("<us1:|>1<us1:.>", "<us1:|>2<us1:.>"),
             ("<us1:|>out<us1:|>", "<us1:|>out<us1:|><us1:|>"),
             ("<us1:|>out<us1:|>", "<us1:|>"),
@@ -338,15 +262,8 @@ mod tests {
     #[test]
     fn an_output_with_markers_forges_nothing() {
         let s = SEPARATOR;
-        let forged =
-            format!("{SERVICE_START}db{s}disk{s}1{s}0{s}HARD{s}1{s}ACTIVE{s}fine{s}{s}{s}db{s}disk{s}1");
-        for output in [
-            forged.clone(),
-            format!("{forged}{s}"),
-            "x<us1:.>".into(),
-            "<us1:H>".into(),
-            s.into(),
-        ] {
+        let forged = format!("{SERVICE_START}db{s}disk{s}1{s}0{s}HARD{s}1{s}ACTIVE{s}fine{s}{s}{s}db{s}disk{s}1");
+        for output in [forged.clone(), format!("{forged}{s}"), "x<us1:.>".into(), "<us1:H>".into(), s.into()] {
             assert_eq!(parse(&service_line(1, &output)).results, [], "{output}");
         }
     }
@@ -388,11 +305,7 @@ mod tests {
 
     /// A line as the core may write it: a head of it, and its newline or not.
     fn torn() -> impl Strategy<Value = (u8, usize, bool)> {
-        (
-            0_u8..3,
-            prop_oneof![3 => Just(usize::MAX), 2 => 0_usize..300],
-            prop::bool::weighted(0.8),
-        )
+        (0_u8..3, prop_oneof![3 => Just(usize::MAX), 2 => 0_usize..300], prop::bool::weighted(0.8))
     }
 
     proptest! {

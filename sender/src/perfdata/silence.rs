@@ -63,12 +63,7 @@ impl Watch {
 }
 
 /// Looks until `stop`, and logs what changed.
-pub(crate) async fn watch(
-    fifo: PathBuf,
-    status_file: PathBuf,
-    counters: Arc<Counters>,
-    stop: CancellationToken,
-) {
+pub(crate) async fn watch(fifo: PathBuf, status_file: PathBuf, counters: Arc<Counters>, stop: CancellationToken) {
     let mut watch = Watch::default();
     let mut unreadable = Throttle::default();
     let mut looks = interval(LOOK_EVERY);

@@ -58,12 +58,7 @@ impl Daemon {
                 }
             }
         });
-        Daemon {
-            address,
-            taken,
-            stop,
-            thread: Some(thread),
-        }
+        Daemon { address, taken, stop, thread: Some(thread) }
     }
 
     /// Every result of a connection that ended in order, as `host;service;code;output`.
@@ -90,10 +85,7 @@ fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>
     if matches!(act, Act::Slam) {
         return None;
     }
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let now = u32::try_from(now).unwrap();
     let mut session = ServerSession::new(secret.clone(), [7; 128], now, None);
     stream.write_all(&session.init_packet()).ok()?;
@@ -111,8 +103,7 @@ fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>
             rest = &rest[session.handle_bytes(rest)..];
             // A bad packet ends the connection at once, as the stock daemon ends it.
             while let Some(report) = session.poll_report(now).ok()? {
-                let [host, service, output] =
-                    [report.host, report.service, report.output].map(String::from_utf8_lossy);
+                let [host, service, output] = [report.host, report.service, report.output].map(String::from_utf8_lossy);
                 results.push(format!("{host};{service};{};{output}", report.code));
                 if matches!(act, Act::ResetAfter(limit) if results.len() == limit) {
                     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();

@@ -21,10 +21,7 @@ pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) ->
         socket_mode: 0o660,
         socket_group: None,
         spill: directory.join("spill"),
-        perfdata: Some(PerfdataFifo {
-            path: directory.join("perfdata.fifo"),
-            copy_to: Some(directory.join("copy")),
-        }),
+        perfdata: Some(PerfdataFifo { path: directory.join("perfdata.fifo"), copy_to: Some(directory.join("copy")) }),
         destinations,
     }
 }
