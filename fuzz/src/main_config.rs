@@ -38,24 +38,34 @@ pub fn main_config(data: &[u8]) {
     assert_eq!(self::settings(&foreign, data), settings);
 }
 
-/// All settings. Keys cannot be enumerated, so whatever stands before a `=` on a line is asked for, continued or not.
+/// All settings. Keys cannot be enumerated, so whatever stands before a `=` is asked for.
 fn settings(config: &MainConfig, data: &[u8]) -> Settings {
-    let joined = data
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .collect::<Vec<_>>()
-        .join(&b'\n');
-    let joined = String::from_utf8_lossy(&joined).replace("\\\n", "");
-    let lossy = String::from_utf8_lossy(data);
-    let keys: BTreeSet<&str> = joined
-        .lines()
-        .chain(lossy.split('\n'))
-        .filter_map(|line| Some(line.split_once('=')?.0.trim_matches(|c: char| c.is_ascii_whitespace())))
+    let lines = joined_lines(data);
+    let keys: BTreeSet<String> = lines
+        .iter()
+        .filter_map(|line| line.split(|byte| *byte == b'=').next())
+        .map(|key| String::from_utf8_lossy(key.trim_ascii()).into_owned())
         .collect();
     keys.into_iter()
-        .map(|key| (key.to_owned(), config.all(key).map(<[u8]>::to_vec).collect::<Vec<_>>()))
-        .filter(|(_, values)| !values.is_empty())
+        .map(|key| (config.all(&key).map(<[u8]>::to_vec).collect::<Vec<_>>(), key))
+        .filter(|(values, _)| !values.is_empty())
+        .map(|(values, key)| (key, values))
         .collect()
+}
+
+/// The file's lines, each with those that continue it.
+fn joined_lines(data: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines = data.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let mut joined = Vec::new();
+    while let Some(line) = lines.next() {
+        let mut line = line.to_vec();
+        while line.ends_with(b"\\") && !line.ends_with(b"\\\\") {
+            line.pop();
+            line.extend_from_slice(lines.next().unwrap_or_default());
+        }
+        joined.push(line);
+    }
+    joined
 }
 
 /// No more than what is in the file, and in a line of it.
@@ -77,7 +87,8 @@ fn write(settings: &Settings) -> Vec<u8> {
         plain.extend_from_slice(key.as_bytes());
         plain.push(b'=');
         plain.extend_from_slice(value);
-        plain.push(b'\n');
+        // A backslash at the end is one only in front of a continuation, here of nothing.
+        plain.extend_from_slice(if value.ends_with(b"\\") { b" \\\n\n" } else { b"\n" });
     }
     plain
 }

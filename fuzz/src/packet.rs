@@ -1,9 +1,7 @@
 //! The data packet.
 
 use nsca::classic::{ServerSession, SessionError};
-use nsca::packet::{
-    Filler, HOST_BYTES, IV_BYTES, LEGACY_PACKET_BYTES, PACKET_BYTES, PacketSize, Report, SERVICE_BYTES, VERSION,
-};
+use nsca::packet::{Filler, HOST_BYTES, IV_BYTES, LEGACY_PACKET_BYTES, PacketSize, Report, SERVICE_BYTES, VERSION};
 use nsca::{Method, Secret};
 
 use super::submission::submit;
@@ -16,12 +14,14 @@ const HOST_AT: usize = 14;
 const SERVICE_AT: usize = HOST_AT + HOST_BYTES;
 const OUTPUT_AT: usize = SERVICE_AT + SERVICE_BYTES;
 
-/// `data`: a packet without encryption, cut or padded with NULs to the size that it comes nearest to.
+/// `data`: a packet without encryption, cut or padded with NULs to one of the two sizes.
 ///
 /// As it is, it is refused or means what its bytes say. With version and CRC mended, it is always taken, its fields are
 /// the bytes up to their NUL, they survive being encoded again in both sizes, and they make one line in a command file.
 pub fn packet(data: &[u8]) {
-    let size = if data.len() <= LEGACY_PACKET_BYTES { PacketSize::Legacy } else { PacketSize::Modern };
+    // The beginning of a long packet that is a sound short one is taken for that.
+    let is_short = data.get(..LEGACY_PACKET_BYTES).is_none_or(is_sound);
+    let size = if is_short { PacketSize::Legacy } else { PacketSize::Modern };
     let mut packet = data.to_vec();
     packet.resize(size.bytes(), 0);
     match read(&packet, |report| check(report, &packet)) {
@@ -44,6 +44,13 @@ fn read(packet: &[u8], check: impl FnOnce(&Report<'_>)) -> Result<(), SessionErr
     check(&report);
     assert_eq!(session.poll_report(0), Ok(None));
     session.handle_eof()
+}
+
+/// Whether version and CRC are what they must be.
+pub(super) fn is_sound(packet: &[u8]) -> bool {
+    let mut mended = packet.to_vec();
+    mend(&mut mended);
+    mended == packet
 }
 
 /// Makes version and CRC what they must be.
@@ -84,5 +91,3 @@ fn encode_again(report: &Report<'_>, size: PacketSize) {
     assert!(str::from_utf8(report.output).is_err() || str::from_utf8(output).is_ok(), "a split character");
     read(&packet, |again| assert_eq!(*again, Report { output, ..*report })).expect("our own packets are taken");
 }
-
-const _: () = assert!(LEGACY_PACKET_BYTES < PACKET_BYTES);

@@ -3,9 +3,10 @@
 use std::sync::LazyLock;
 
 use nsca::classic::{ServerSession, SessionError};
-use nsca::packet::{IV_BYTES, LEGACY_PACKET_BYTES, PACKET_BYTES, VERSION};
+use nsca::packet::{IV_BYTES, LEGACY_PACKET_BYTES, PACKET_BYTES};
 use nsca::{Method, Secret};
 
+use super::packet::is_sound;
 use super::pieces::{SIZES_BYTES, pieces};
 
 /// The password of the recordings in `nsca/tests/data`, which are seeds of this target.
@@ -101,17 +102,11 @@ pub(super) fn iv() -> [u8; IV_BYTES] {
 /// How many sound packets `stream` begins with, and whether it ends after them.
 fn sound_packets(mut stream: &[u8]) -> (usize, bool) {
     let mut packets = 0;
-    while let Some(bytes) = [LEGACY_PACKET_BYTES, PACKET_BYTES]
-        .into_iter()
-        .find(|bytes| stream.get(..*bytes).is_some_and(is_sound))
+    while let Some(bytes) =
+        [LEGACY_PACKET_BYTES, PACKET_BYTES].into_iter().find(|bytes| stream.get(..*bytes).is_some_and(is_sound))
     {
         packets += 1;
         stream = &stream[bytes..];
     }
     (packets, stream.is_empty())
-}
-
-fn is_sound(packet: &[u8]) -> bool {
-    let blanked = [&packet[..4], &[0; 4], &packet[8..]].concat();
-    packet[..2] == VERSION.to_be_bytes() && packet[4..8] == crc32fast::hash(&blanked).to_be_bytes()
 }

@@ -52,12 +52,15 @@ fn check(read: &Set<'_>, set: &[u8], delimiter: u8) {
         assert!(text.is_empty() || set.as_ptr_range().contains(&text.as_ptr()), "not in the set");
     }
     assert!(!read.host.contains(&delimiter) && !read.service.contains(&delimiter), "a delimiter in a name");
-    assert!(!read.output.ends_with(b"\n"), "an output ends in a newline");
     // A delimiter that numbers are written with cannot separate them.
     if delimiter != 0 && delimiter != b'-' && !delimiter.is_ascii_digit() {
         let code = read.code.to_string().into_bytes();
         let mut fields = vec![read.host, read.service, &code, read.output];
-        fields.retain(|field| !field.is_empty());
+        if read.service.is_empty() {
+            fields.remove(1);
+            // Ends the output, which may have blanks at its end in front of a delimiter.
+            fields.push(b"");
+        }
         assert_eq!(parse(&fields.join(&delimiter), delimiter).as_ref(), Some(read));
     }
 }
