@@ -38,6 +38,10 @@ fn print(path: &Path, config: &Config) {
     for advice in config.advice() {
         println!("advice: {advice}");
     }
+    if let Some(fifo) = config.sender.as_ref().and_then(|sender| sender.perfdata.as_ref()) {
+        println!("The core's main configuration needs these lines for the perfdata FIFO, and then a restart:");
+        print!("{}", sender::perfdata::template::core_configuration(&fifo.path));
+    }
 }
 
 fn print_sender(sender: &Sender) {

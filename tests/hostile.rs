@@ -1,6 +1,8 @@
 //! What hostile, broken and unlucky peers and cores do to a receiver: each gets a clear message, costs little, and
 //! takes nothing else down.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::fs;
@@ -212,7 +214,7 @@ fn no_name_or_output_injects_a_second_command() {
     client.send("host", "service", &format!("newline\n{evil}\r\n{evil}"));
     assert_eq!(client.end(), End::Clean);
     let lines = core.wait_for(1);
-    let escaped = format!("PROCESS_SERVICE_CHECK_RESULT;host;service;0;newline\\n{evil}\\n{evil}");
+    let escaped = format!("PROCESS_SERVICE_CHECK_RESULT;host;service;0;newline\\n{evil}\r\\n{evil}");
     assert_eq!(lines, [escaped]);
     standby.daemon.wait_for("result dropped");
     serves(&standby, &core);

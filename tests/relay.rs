@@ -1,5 +1,7 @@
 //! Two real Nagios 4: what the master's core checks, the standby's core shows.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Every key of the configuration, wrong: the error names line and column, and says what to do.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -12,7 +12,7 @@
 //!
 //! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.
 //!
-//! **Invariant:** no text can end a line. [`PluginOutput`] holds no NUL, CR or LF, and names hold no control byte
+//! **Invariant:** no text can end a line. [`PluginOutput`] holds no NUL and no LF, and names hold no control byte
 //! and no `;`, so nothing that a plugin or a peer says can become a second external command.
 
 pub mod check_result_dir;

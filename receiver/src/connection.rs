@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -79,8 +80,12 @@ impl Connection {
         let mut buffer = vec![0; READ_BYTES];
         let mut results = 0;
         let mut partial_since = None;
+        let mut stopped = pin!(async {
+            stopping.cancelled().await;
+            tokio::time::sleep(LINGER_WHEN_STOPPING).await;
+        });
         loop {
-            let n = self.read(&mut buffer, partial_since, &stopping).await?;
+            let n = self.read(&mut buffer, partial_since, stopped.as_mut()).await?;
             if n == 0 {
                 session.handle_eof()?;
                 return Ok(results);
@@ -110,16 +115,12 @@ impl Connection {
         &mut self,
         buffer: &mut [u8],
         partial_since: Option<Instant>,
-        stopping: &CancellationToken,
+        stopped: impl Future<Output = ()>,
     ) -> Result<usize, Ended> {
         let limits = &self.entrance.shared.limits;
         let (deadline, late) = match partial_since {
             Some(since) => (since + limits.packet_timeout, Ended::Slow(limits.packet_timeout)),
             None => (Instant::now() + limits.idle_timeout, Ended::Silent(limits.idle_timeout)),
-        };
-        let stopped = async {
-            stopping.cancelled().await;
-            tokio::time::sleep(LINGER_WHEN_STOPPING).await;
         };
         tokio::select! {
             read = tokio::time::timeout_at(deadline, self.stream.read(buffer)) => Ok(read.map_err(|_| late)??),

@@ -27,6 +27,7 @@ fn sets() -> Vec<(&'static str, Vec<u8>)> {
         ("tabs", b"web1\tLog\t0\ta\tb\t\tc\n".to_vec()),
         ("UTF-8", "köln1\tPlatz für Züge\t0\t„voll“ – 12 €".as_bytes().to_vec()),
         ("Latin-1", b"k\xf6ln1\tPlatz f\xfcr Z\xfcge\t0\tvoll \xa4".to_vec()),
+        ("carriage returns", b"win1\tLog\t0\tfirst\r\nsecond\rthird\r\n".to_vec()),
         ("no output", b"web1\tHTTP\t0\t\n".to_vec()),
         ("blanks around the output", b"web1\tHTTP\t0\t  ok  \n \n".to_vec()),
         ("a negative code", b"web1\tHTTP\t-1\todd\n".to_vec()),

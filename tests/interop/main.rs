@@ -164,21 +164,7 @@ methods! {
     safer_plus 26
 }
 
-/// A difference that is meant: a text never holds a carriage return, which the original passes on to the core as a part
-/// of the output.
-#[test]
-fn carriage_returns_stay_behind() {
-    let written_by = |nsca: &mut Command| {
-        let input = b"web1\tHTTP\t0\tfirst\r\nsecond\r\n".to_vec();
-        let daemon = Daemon::start(Method::Xor, nsca, "--single");
-        daemon.take(stock_send_nsca, &[Case { name: "CR LF", args: &[], input, results: 1 }]).remove(0)
-    };
-    let line = |output: &str| format!("PROCESS_SERVICE_CHECK_RESULT;web1;HTTP;0;{output}").into_bytes();
-    assert_eq!(written_by(&mut our_nsca()), line(r"first\nsecond"));
-    assert_eq!(written_by(&mut stock_nsca()), line("first\r\\nsecond"));
-}
-
-/// Another difference that is meant: where a text does not fit, the original cuts through the middle of a character,
+/// A difference that is meant: where a text does not fit, the original cuts through the middle of a character,
 /// and this program before it.
 #[test]
 fn a_cut_spares_the_character_that_the_original_splits() {

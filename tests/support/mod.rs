@@ -1,4 +1,5 @@
 //! What the end-to-end tests share. Each test binary uses a part of it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test binary uses a part")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 

@@ -14,12 +14,12 @@ use std::fmt;
 ///
 /// NSCA's packet holds the true text; whoever writes it into a command file escapes it.
 ///
-/// **Invariant:** holds no NUL, CR or LF byte, so that no text can end a line.
+/// **Invariant:** holds no NUL and no LF byte, so that no text can end a line.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PluginOutput(Vec<u8>);
 
 impl PluginOutput {
-    /// What a plugin prints, with real newlines. Trailing newlines are trimmed, carriage returns and NULs dropped.
+    /// What a plugin prints, with real newlines. Newlines and carriage returns at its end are trimmed, NULs dropped.
     pub fn from_text(text: &[u8]) -> Self {
         let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0)).map_or(0, |last| last + 1);
         let mut escaped = Vec::with_capacity(end + 16);
@@ -48,7 +48,7 @@ impl PluginOutput {
 
     /// From bytes that are escaped already: a macro, a line of a command file.
     ///
-    /// Kept byte for byte, except that a raw LF or CR LF becomes `\n`, and other CRs and NULs are dropped.
+    /// Kept byte for byte, except that a raw LF becomes `\n`, and NULs are dropped.
     pub fn from_escaped(bytes: &[u8]) -> Self {
         if !bytes.iter().any(|byte| ends_lines(*byte)) {
             return Self(bytes.to_vec());
@@ -118,7 +118,7 @@ fn escape(text: &[u8], escaped: &mut Vec<u8>) {
 
 /// Bytes that end a line or a C string somewhere on the way to a core.
 fn ends_lines(byte: u8) -> bool {
-    matches!(byte, 0 | b'\r' | b'\n')
+    matches!(byte, 0 | b'\n')
 }
 
 /// Whether the last backslash is half of an escape: runs are read in pairs from their start.
@@ -134,8 +134,8 @@ mod tests {
     #[test]
     fn text_is_escaped_and_trailing_newlines_are_trimmed() {
         let output = PluginOutput::from_text(b"OK C:\\new|a=1\r\nsecond\n\n");
-        assert_eq!(output.escaped(), b"OK C:\\\\new|a=1\\nsecond");
-        assert_eq!(output.to_text(), b"OK C:\\new|a=1\nsecond");
+        assert_eq!(output.escaped(), b"OK C:\\\\new|a=1\r\\nsecond");
+        assert_eq!(output.to_text(), b"OK C:\\new|a=1\r\nsecond");
         assert_eq!(PluginOutput::from_text(b"\n\r\n").escaped(), b"");
     }
 
@@ -156,7 +156,7 @@ mod tests {
         for bytes in [&b"a\\nb"[..], b"a\\\\b", b"a\\tb\\", b"\xff\xfe|;"] {
             assert_eq!(PluginOutput::from_escaped(bytes).escaped(), bytes);
         }
-        assert_eq!(PluginOutput::from_escaped(b"a\r\nb\nc\rd\0e").escaped(), b"a\\nb\\ncde");
+        assert_eq!(PluginOutput::from_escaped(b"a\r\nb\nc\rd\0e").escaped(), b"a\r\\nb\\nc\rde");
         assert_eq!(PluginOutput::from_escaped(b"C:\\\nb").to_text(), b"C:\\\nb");
     }
 
@@ -168,8 +168,8 @@ mod tests {
     proptest! {
         #[test]
         fn text_survives_the_round_trip(text in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let kept: Vec<u8> = text.iter().copied().filter(|byte| !matches!(byte, 0 | b'\r')).collect();
-            let trimmed = kept.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1);
+            let kept: Vec<u8> = text.iter().copied().filter(|byte| *byte != 0).collect();
+            let trimmed = kept.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
             let output = PluginOutput::from_text(&text);
             prop_assert!(!output.escaped().iter().any(|byte| ends_lines(*byte)));
             prop_assert_eq!(output.to_text(), &kept[..trimmed]);
