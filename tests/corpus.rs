@@ -1,5 +1,6 @@
 //! Replays what fuzzing has found, and what its seeds are, against the invariants of `fuzz/`.
 
+#[allow(unreachable_pub, reason = "public for the fuzzer's targets, which are another crate")]
 #[path = "../fuzz/src/lib.rs"]
 mod fuzz;
 
