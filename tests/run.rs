@@ -5,7 +5,7 @@
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -14,6 +14,7 @@ use nsca::{Method, Secret};
 use support::client::{Client, End, secret};
 use support::fifo::Recorder;
 use support::process::{Running, UNDERSTUDY};
+use support::site::free_port;
 use support::standby::{Options, PASSWORD, Standby, write_secret};
 use support::wait;
 use tempfile::TempDir;
@@ -42,8 +43,10 @@ fn systemd_is_told_of_readiness_life_and_end() {
     let directory = TempDir::new().unwrap();
     let socket = UnixDatagram::bind(directory.path().join("notify")).unwrap();
     socket.set_read_timeout(Some(wait::SOON)).unwrap();
+    let port = free_port();
+    let toml = STANDBY.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     let mut daemon = Running::start(
-        run(&write_config(&directory, STANDBY))
+        run(&write_config(&directory, &toml))
             .env("NOTIFY_SOCKET", directory.path().join("notify"))
             .env("WATCHDOG_USEC", "200000"),
     );
@@ -54,7 +57,7 @@ fn systemd_is_told_of_readiness_life_and_end() {
     };
     let first = hear();
     assert!(first.lines().any(|line| line == "READY=1"), "{first}");
-    assert!(daemon.said().contains("receiver listens"), "it was ready before it listened");
+    TcpStream::connect(("127.0.0.1", port)).expect("it was ready before it listened");
     assert_eq!(hear().trim(), "WATCHDOG=1");
     assert_eq!(hear().trim(), "WATCHDOG=1", "the watchdog is fed again and again");
     assert_eq!(daemon.terminate().code(), Some(0));

@@ -86,9 +86,9 @@ impl Block {
     pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut rest = self.lines();
         std::iter::from_fn(move || {
-            let line = first_line(rest);
-            rest = rest.get(line.len() + 1..).unwrap_or_default();
-            let line = line.trim_ascii_start();
+            let (line, others) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+            rest = others;
+            let line = first_line(line).trim_ascii_start();
             let at = memchr(b'=', line)?;
             Some((&line[..at], &line[at + 1..]))
         })
