@@ -78,7 +78,7 @@ impl File {
                 "this file starts no role: add a [sender] section on a master or [[receiver.listener]] on a standby",
             ));
         }
-        Ok(Config { node: self.node.check()?, core, sender, receiver, warnings })
+        Ok(Config { node: self.node.check(source)?, core, sender, receiver, warnings })
     }
 }
 
