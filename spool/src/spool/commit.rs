@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** a record counts as committed after a sync that began when it was written, of its file and of its file's
 //! name. A file whose sync failed is written anew before its records count: the system may have forgotten what it could
-//! not write, and say nothing at the next sync.
+//! not write, and say nothing at the next sync. A file named `suspect` tells that to the next process.
 
 use std::io;
 use std::sync::Arc;
@@ -13,6 +13,9 @@ use crate::disk::{Disk, DiskFile, PARTIAL_SUFFIX, read_full, replace_file, write
 use crate::positions::POSITIONS;
 use crate::segment::Segment;
 use crate::trouble::Trouble;
+
+/// Its presence says that a sync failed, and that segments must be written anew.
+pub(super) const SUSPECT: &str = "suspect";
 
 /// What waits for a sync.
 #[derive(Debug, Default)]
@@ -129,7 +132,7 @@ impl<D: Disk> Spool<D> {
             .filter(|segment| segment.dirty)
             .collect();
         let pending = &mut self.pending;
-        if dirty.is_empty() && pending.positions_since.is_none() && pending.records_since.is_none() {
+        if dirty.is_empty() && pending.positions_since.is_none() && pending.committed == self.next - 1 {
             return Ok(None);
         }
         let mut files = Vec::new();
@@ -207,6 +210,8 @@ impl<D: Disk> Spool<D> {
     /// What the disk has of these segments is unknown, and of their names.
     fn suspect(&mut self, places: &[(u64, u64)]) {
         self.pending.directory = true;
+        // For a process that opens the spool after this one. Where it cannot be made, nothing can be.
+        let _ = self.disk.create(SUSPECT);
         for (base, generation) in places {
             if let Some(segment) = self
                 .segments
@@ -218,12 +223,17 @@ impl<D: Disk> Spool<D> {
         }
     }
 
-    fn rewrite_suspects(&mut self) -> Result<(), Trouble> {
+    pub(super) fn rewrite_suspects(&mut self) -> Result<(), Trouble> {
         let disk = Arc::clone(&self.disk);
+        if self.segments.values().all(|segment| !segment.suspect) {
+            return Ok(());
+        }
         for segment in self.segments.values_mut().filter(|segment| segment.suspect) {
             rewrite(&*disk, segment)
                 .map_err(|error| Trouble::from_io("write a segment anew", disk.path(), error))?;
         }
+        // One that stays costs the next process some time.
+        let _ = disk.remove(SUSPECT);
         Ok(())
     }
 }

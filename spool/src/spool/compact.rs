@@ -20,7 +20,7 @@ use crate::damage::DamageLog;
 use crate::disk::{Disk, DiskFile, write_full};
 use crate::options::Keep;
 use crate::record::{self, Flags, Record};
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader};
+use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, file_name};
 use crate::trouble::Trouble;
 
 const RESERVE: &str = "reserve";
@@ -63,6 +63,7 @@ struct Plan {
 /// What a plan comes to.
 #[derive(Debug, Default)]
 struct Estimate {
+    report: Compaction,
     segments: Vec<SegmentEstimate>,
     bytes: u64,
 }
@@ -70,6 +71,8 @@ struct Estimate {
 #[derive(Clone, Copy, Debug, Default)]
 struct SegmentEstimate {
     base: u64,
+    /// How many segments and records come before it.
+    before: (usize, usize),
     /// What is left of its records.
     bytes: u64,
     changes: bool,
@@ -165,6 +168,7 @@ impl<D: Disk> Spool<D> {
     fn compact_to(&mut self, goal: u64, plans: impl FnOnce(&Self) -> Vec<Plan>) -> Result<(), Trouble> {
         self.sync_records()?;
         self.active = false;
+        self.remove_empty()?;
         let bytes_before = self.bytes();
         let survivors =
             Survivors::find(self.segments.values(), self.passed()).map_err(|e| self.read_trouble(e))?;
@@ -178,7 +182,7 @@ impl<D: Disk> Spool<D> {
         let report = Compaction {
             bytes_before,
             bytes_after: self.bytes(),
-            ..walk.report
+            ..estimate.report
         };
         self.damage.append(walk.damage);
         if self.compactions.len() == MAX_REPORTS {
@@ -216,6 +220,7 @@ impl<D: Disk> Spool<D> {
         for segment in self.segments.values() {
             let mut one = SegmentEstimate {
                 base: segment.header.base,
+                before: (walk.segments, walk.ordinal),
                 ..SegmentEstimate::default()
             };
             let altered = walk.altered;
@@ -232,6 +237,7 @@ impl<D: Disk> Spool<D> {
             estimate.bytes += one.bytes;
             estimate.segments.push(one);
         }
+        estimate.report = walk.report;
         Ok((estimate, forget_through))
     }
 
@@ -260,32 +266,34 @@ impl<D: Disk> Spool<D> {
     }
 
     fn execute(&mut self, walk: &mut Walk<'_>, estimate: &Estimate) -> io::Result<()> {
-        for group in groups(&estimate.segments, self.sizes.segment) {
+        // From the newest to the oldest: what lost its history is marked before that is dropped.
+        for group in groups(&estimate.segments, self.sizes.segment).into_iter().rev() {
             let bytes: u64 = group.iter().map(|segment| segment.bytes).sum();
             if bytes == 0 {
-                self.skip_group(walk, group)?;
                 self.remove_segments(group)?;
-            } else if group.len() == 1 && !group[0].changes {
-                self.skip_group(walk, group)?;
-            } else {
+            } else if group.len() > 1 || group[0].changes {
                 self.merge(walk, group)?;
             }
         }
         Ok(())
     }
 
-    /// Walks on without writing.
-    fn skip_group(&self, walk: &mut Walk<'_>, group: &[SegmentEstimate]) -> io::Result<()> {
+    fn remove_segments(&mut self, group: &[SegmentEstimate]) -> io::Result<()> {
         for one in group {
-            self.walk_segment(walk, &self.segments[&one.base], &mut |_| Ok(()))?;
+            self.disk.remove(&file_name(one.base))?;
+            self.segments.remove(&one.base);
         }
         Ok(())
     }
 
-    fn remove_segments(&mut self, group: &[SegmentEstimate]) -> io::Result<()> {
-        for one in group {
-            self.disk.remove(&crate::segment::file_name(one.base))?;
-            self.segments.remove(&one.base);
+    /// An empty segment may have the name that the next one gets: it must not count as contained in another.
+    fn remove_empty(&mut self) -> Result<(), Trouble> {
+        let empty = self.segments.values().filter(|segment| segment.records == 0);
+        for base in empty.map(|segment| segment.header.base).collect::<Vec<_>>() {
+            self.disk
+                .remove(&file_name(base))
+                .map_err(|error| self.io_trouble("compact", error))?;
+            self.segments.remove(&base);
         }
         Ok(())
     }
@@ -294,7 +302,8 @@ impl<D: Disk> Spool<D> {
     fn merge(&mut self, walk: &mut Walk<'_>, group: &[SegmentEstimate]) -> io::Result<()> {
         let base = group[0].base;
         let last = group[group.len() - 1].base;
-        let through = self.segments[&last].last.max(last);
+        let through = self.segments[&last].last;
+        debug_assert!(through >= last, "empty segments were removed");
         let header = SegmentHeader {
             id: self.identity.id,
             base,
@@ -309,14 +318,21 @@ impl<D: Disk> Spool<D> {
         };
         output.segment.floor = self.segments[&base].floor;
         output.segment.last = output.segment.floor;
+        (walk.segments, walk.ordinal) = group[0].before;
         for one in group {
             self.walk_segment(walk, &self.segments[&one.base], &mut |record| output.put(&record))?;
         }
         let segment = output.finish()?;
         self.disk.rename(RESERVE, &segment.name())?;
         self.segments.insert(base, segment);
+        for one in &group[1..] {
+            self.segments.remove(&one.base);
+        }
+        // Until the new name is on the disk, the old files are needed; those that stay are removed at the next start.
         self.disk.sync()?;
-        self.remove_segments(&group[1..])?;
+        for one in &group[1..] {
+            self.disk.remove(&file_name(one.base))?;
+        }
         // The next merge makes do with what room there is.
         let _ = self.ensure_reserve();
         Ok(())

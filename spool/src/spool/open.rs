@@ -7,6 +7,7 @@
 //! | `positions` | how far each reader came, see `positions.rs` |
 //! | `….segment` | records, see `segment.rs` |
 //! | `reserve` | room for compaction; its contents mean nothing |
+//! | `suspect` | a sync failed, see `commit.rs` |
 //! | `….partial` | was being written: removed |
 
 use std::collections::BTreeMap;
@@ -155,6 +156,9 @@ impl<D: Disk> Spool<D> {
             compactions: Vec::new(),
             damage: DamageLog::default(),
         };
+        if names.iter().any(|name| name == commit::SUSPECT) {
+            spool.distrust_all();
+        }
         let no_reserve = spool.ensure_reserve().err().map(|trouble| trouble.to_string());
         spool.drop_passed();
         let recovery = Recovery {
@@ -167,6 +171,19 @@ impl<D: Disk> Spool<D> {
             no_reserve,
         };
         Ok((spool, recovery))
+    }
+}
+
+impl<D: Disk> Spool<D> {
+    /// A process before this one saw a sync fail: what memory shows may not be on the disk.
+    fn distrust_all(&mut self) {
+        for segment in self.segments.values_mut() {
+            segment.suspect = true;
+        }
+        if self.rewrite_suspects().is_err() {
+            // The next commit tries again.
+            self.pending.committed = 0;
+        }
     }
 }
 
