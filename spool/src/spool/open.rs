@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::{Spool, Staged, commit};
 use crate::damage::DamageLog;
-use crate::disk::{Directory, Disk, DiskFile, PARTIAL_SUFFIX};
+use crate::disk::{Directory, Disk, DiskFile, PARTIAL_SUFFIX, replace_file};
 use crate::identity::{self, Identity};
 use crate::options::{MIN_MAX_SIZE, Options, Sizes};
 use crate::positions::{self, Positions};
@@ -132,6 +132,11 @@ impl<D: Disk> Spool<D> {
         let next = identity.ceiling.max(given.saturating_add(1));
         if identity_state != FileState::Found {
             identity.write(&*disk).map_err(trouble("write the identity"))?;
+        }
+        if positions_state == FileState::New {
+            // So that a missing file means something the next time.
+            replace_file(&*disk, positions::POSITIONS, &positions.encode())
+                .map_err(trouble("write the positions"))?;
         }
         segments.sync(&*disk).map_err(trouble("sync"))?;
 
