@@ -1,0 +1,493 @@
+//! Compaction: making room by dropping what is least missed.
+//!
+//! In this order, until three quarters of the limit are enough: records that every reader has, except the newest of each
+//! key ([`Keep::NewestOfEachKey`]); all but the newest record of each key; parts of payloads, stage by stage; at last,
+//! with [`Keep::NewestOfEachKey`], the oldest records that every reader has.
+//!
+//! **Invariant:** all records are committed before any is dropped in favour of a newer one.
+//!
+//! **Invariant:** it works on a full disk. Its output goes into the reserve, whose room was allocated beforehand, and which
+//! then takes the place of the first segment that it contains, by renaming; the room of the others makes the next reserve.
+//! Interrupted anywhere, what is there is either the old segments, or the new one and leftovers that it names.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::survivors::{Digest, Survivors};
+use super::{COMPACTION_RETRY, Spool};
+use crate::damage::DamageLog;
+use crate::disk::{Disk, DiskFile, write_full};
+use crate::options::Keep;
+use crate::record::{self, Flags, Record};
+use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, file_name};
+use crate::trouble::Trouble;
+
+const RESERVE: &str = "reserve";
+
+/// Most reports of compactions kept for the caller.
+const MAX_REPORTS: usize = 16;
+
+/// How many bytes are gathered before they are written.
+const WRITE_BYTES: usize = 256 * 1024;
+
+/// A compaction is tried again before [`COMPACTION_RETRY`] when this part of the budget was appended.
+const WORTHWHILE: u64 = 16;
+
+/// What a compaction did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compaction {
+    /// Size of all segments before, in bytes.
+    pub bytes_before: u64,
+    /// And after.
+    pub bytes_after: u64,
+    /// Records dropped before every reader had them, each in favour of a newer one of its key.
+    pub lost: u64,
+    /// Records whose payload was cut.
+    pub cut: u64,
+    /// Newest records of their key dropped, read by all.
+    pub forgotten: u64,
+}
+
+/// What is dropped.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    /// Unread records that have a newer one of their key.
+    history: bool,
+    /// How far payloads are cut.
+    stage: u8,
+    /// Read records up to this sequence.
+    forget_through: u64,
+}
+
+/// What a plan comes to.
+#[derive(Debug, Default)]
+struct Estimate {
+    report: Compaction,
+    segments: Vec<SegmentEstimate>,
+    bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct SegmentEstimate {
+    base: u64,
+    /// How many segments and records come before it.
+    before: (usize, usize),
+    /// What is left of its records.
+    bytes: u64,
+    changes: bool,
+}
+
+/// A record's fate.
+enum Fate<'a> {
+    Dropped,
+    Kept(Record<'a>),
+}
+
+/// One walk over all records with a plan.
+struct Walk<'s> {
+    plan: Plan,
+    survivors: &'s Survivors,
+    ordinal: usize,
+    /// Segments walked so far.
+    segments: usize,
+    digest: Digest,
+    /// Records dropped or changed so far.
+    altered: u64,
+    damage: DamageLog,
+    scratch: Vec<u8>,
+    report: Compaction,
+}
+
+impl<D: Disk> Spool<D> {
+    /// Drops all but the newest record of each key.
+    ///
+    /// # Errors
+    /// Some segments are as they were.
+    pub fn compact(&mut self) -> Result<(), Trouble> {
+        self.compact_to(0, |_| {
+            vec![Plan {
+                history: true,
+                stage: 0,
+                forget_through: 0,
+            }]
+        })
+    }
+
+    /// The sequences of the newest record of each key, in order: 8 bytes of memory for each.
+    ///
+    /// # Errors
+    /// The disk cannot be read.
+    pub fn newest_of_each_key(&mut self) -> Result<Vec<u64>, Trouble> {
+        let find = || {
+            let survivors = Survivors::find(self.segments.values(), 0)?;
+            let mut newest = Vec::new();
+            let (mut buffer, mut ordinal) = (Vec::new(), 0);
+            for segment in self.segments.values() {
+                segment.visit(&mut buffer, &mut DamageLog::default(), &mut |(_, record)| {
+                    if survivors.is_newest(ordinal) {
+                        newest.push(record.sequence);
+                    }
+                    ordinal += 1;
+                    Ok(())
+                })?;
+            }
+            Ok(newest)
+        };
+        find().map_err(|error| self.read_trouble(error))
+    }
+
+    pub(super) fn compaction_is_due(&self, now: Instant) -> bool {
+        self.last_compaction.is_none_or(|(at, bytes)| {
+            now >= at + COMPACTION_RETRY || self.bytes() >= bytes + self.sizes.budget / WORTHWHILE
+        })
+    }
+
+    /// Makes room for more records, as gently as possible.
+    pub(super) fn make_room(&mut self, now: Instant) -> Result<(), Trouble> {
+        let outcome = self.compact_to(self.sizes.goal, Self::plans);
+        self.last_compaction = Some((now, self.bytes()));
+        outcome
+    }
+
+    fn plans(&self) -> Vec<Plan> {
+        let gentle = Plan {
+            history: false,
+            stage: 0,
+            forget_through: 0,
+        };
+        let newest = (0..=self.options.shrink.stages()).map(|stage| Plan {
+            history: true,
+            stage,
+            forget_through: 0,
+        });
+        let gentle = (self.options.keep == Keep::NewestOfEachKey).then_some(gentle);
+        gentle.into_iter().chain(newest).collect()
+    }
+
+    fn compact_to(&mut self, goal: u64, plans: impl FnOnce(&Self) -> Vec<Plan>) -> Result<(), Trouble> {
+        self.sync_records()?;
+        self.active = false;
+        self.remove_empty()?;
+        let bytes_before = self.bytes();
+        let survivors =
+            Survivors::find(self.segments.values(), self.passed()).map_err(|e| self.read_trouble(e))?;
+        let (plan, estimate) = self
+            .choose(&survivors, goal, plans(self))
+            .map_err(|error| self.read_trouble(error))?;
+        let mut walk = Walk::new(plan, &survivors);
+        let outcome = self
+            .execute(&mut walk, &estimate)
+            .map_err(|error| self.io_trouble("compact", error));
+        let report = Compaction {
+            bytes_before,
+            bytes_after: self.bytes(),
+            ..estimate.report
+        };
+        self.damage.append(walk.damage);
+        if self.compactions.len() == MAX_REPORTS {
+            self.compactions.remove(0);
+        }
+        self.compactions.push(report);
+        outcome
+    }
+
+    /// The first plan that reaches the goal, or the last.
+    fn choose(&self, survivors: &Survivors, goal: u64, plans: Vec<Plan>) -> io::Result<(Plan, Estimate)> {
+        let mut chosen = None;
+        for plan in plans {
+            let estimate = self.estimate(plan, survivors, 0)?.0;
+            let enough = estimate.bytes <= goal;
+            chosen = Some((plan, estimate));
+            if enough {
+                break;
+            }
+        }
+        let (mut plan, estimate) = chosen.expect("there is always a plan");
+        if estimate.bytes <= goal || goal == 0 || self.options.keep == Keep::Unread {
+            return Ok((plan, estimate));
+        }
+        plan.forget_through = self.estimate(plan, survivors, estimate.bytes - goal)?.1;
+        Ok((plan, self.estimate(plan, survivors, 0)?.0))
+    }
+
+    /// What a plan leaves, and the sequence up to which read records must go to save `surplus` bytes more.
+    fn estimate(&self, plan: Plan, survivors: &Survivors, surplus: u64) -> io::Result<(Estimate, u64)> {
+        let mut walk = Walk::new(plan, survivors);
+        let mut estimate = Estimate::default();
+        let (mut saved, mut forget_through) = (0, 0);
+        let passed = self.passed();
+        for segment in self.segments.values() {
+            let mut one = SegmentEstimate {
+                base: segment.header.base,
+                before: (walk.segments, walk.ordinal),
+                ..SegmentEstimate::default()
+            };
+            let altered = walk.altered;
+            self.walk_segment(&mut walk, segment, &mut |record| {
+                let length = record.encoded_bytes() as u64;
+                one.bytes += length;
+                if saved < surplus && record.sequence <= passed {
+                    saved += length;
+                    forget_through = record.sequence;
+                }
+                Ok(())
+            })?;
+            one.changes = walk.altered != altered;
+            estimate.bytes += one.bytes;
+            estimate.segments.push(one);
+        }
+        estimate.report = walk.report;
+        Ok((estimate, forget_through))
+    }
+
+    fn walk_segment(
+        &self,
+        walk: &mut Walk<'_>,
+        segment: &Segment<D::File>,
+        keep: &mut dyn FnMut(Record<'_>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut damage = DamageLog::default();
+        walk.digest = Digest::default();
+        segment.visit(
+            &mut Vec::new(),
+            &mut damage,
+            &mut |(_, record)| match walk.fate(record, self) {
+                Fate::Dropped => Ok(()),
+                Fate::Kept(record) => keep(record),
+            },
+        )?;
+        if walk.survivors.digest(walk.segments) != Some(&walk.digest) {
+            return Err(io::Error::other("records could not be read a second time"));
+        }
+        walk.segments += 1;
+        walk.damage.append(damage);
+        Ok(())
+    }
+
+    fn execute(&mut self, walk: &mut Walk<'_>, estimate: &Estimate) -> io::Result<()> {
+        // From the newest to the oldest: what lost its history is marked before that is dropped.
+        for group in groups(&estimate.segments, self.sizes.segment).into_iter().rev() {
+            let bytes: u64 = group.iter().map(|segment| segment.bytes).sum();
+            if bytes == 0 {
+                self.remove_segments(group)?;
+            } else if group.len() > 1 || group[0].changes {
+                self.merge(walk, group)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_segments(&mut self, group: &[SegmentEstimate]) -> io::Result<()> {
+        for one in group {
+            self.disk.remove(&file_name(one.base))?;
+            self.segments.remove(&one.base);
+        }
+        Ok(())
+    }
+
+    /// An empty segment may have the name that the next one gets: it must not count as contained in another.
+    fn remove_empty(&mut self) -> Result<(), Trouble> {
+        let empty = self.segments.values().filter(|segment| segment.records == 0);
+        for base in empty.map(|segment| segment.header.base).collect::<Vec<_>>() {
+            self.disk
+                .remove(&file_name(base))
+                .map_err(|error| self.io_trouble("compact", error))?;
+            self.segments.remove(&base);
+        }
+        Ok(())
+    }
+
+    /// Writes what is left of these segments into one.
+    fn merge(&mut self, walk: &mut Walk<'_>, group: &[SegmentEstimate]) -> io::Result<()> {
+        let base = group[0].base;
+        let last = group[group.len() - 1].base;
+        let through = self.segments[&last].last;
+        debug_assert!(through >= last, "empty segments were removed");
+        let header = SegmentHeader {
+            id: self.identity.id,
+            base,
+            through,
+        };
+        let file = self.open_reserve()?;
+        let generation = self.generation();
+        let mut output = Output {
+            segment: Segment::new(file, header, generation),
+            pending: header.encode().to_vec(),
+            written: 0,
+        };
+        output.segment.floor = self.segments[&base].floor;
+        output.segment.last = output.segment.floor;
+        (walk.segments, walk.ordinal) = group[0].before;
+        for one in group {
+            self.walk_segment(walk, &self.segments[&one.base], &mut |record| output.put(&record))?;
+        }
+        let segment = output.finish()?;
+        self.disk.rename(RESERVE, &segment.name())?;
+        self.segments.insert(base, segment);
+        for one in &group[1..] {
+            self.segments.remove(&one.base);
+        }
+        // Until the new name is on the disk, the old files are needed; those that stay are removed at the next start.
+        self.disk.sync()?;
+        for one in &group[1..] {
+            self.disk.remove(&file_name(one.base))?;
+        }
+        // The next merge makes do with what room there is.
+        let _ = self.ensure_reserve();
+        Ok(())
+    }
+
+    fn open_reserve(&self) -> io::Result<D::File> {
+        match self.disk.open(RESERVE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.create(RESERVE),
+            other => other,
+        }
+    }
+
+    /// Sees to it that there is a reserve of full size.
+    pub(super) fn ensure_reserve(&self) -> Result<(), Trouble> {
+        let ensure = || {
+            let file = self.open_reserve()?;
+            if file.length()? == self.sizes.segment {
+                return Ok(());
+            }
+            file.set_length(0)?;
+            file.allocate(self.sizes.segment)?;
+            file.sync()?;
+            self.disk.sync()
+        };
+        ensure().map_err(|error| self.io_trouble("allocate the reserve", error))
+    }
+}
+
+/// Neighbours whose remains fit into one segment.
+fn groups(segments: &[SegmentEstimate], limit: u64) -> Vec<&[SegmentEstimate]> {
+    let mut groups = Vec::new();
+    let mut start = 0;
+    let mut bytes = 0;
+    for (index, segment) in segments.iter().enumerate() {
+        let joined = bytes + segment.bytes;
+        if index > start && joined + SEGMENT_HEADER_BYTES as u64 > limit {
+            groups.push(&segments[start..index]);
+            start = index;
+            bytes = segment.bytes;
+        } else {
+            bytes = joined;
+        }
+    }
+    if start < segments.len() {
+        groups.push(&segments[start..]);
+    }
+    groups
+}
+
+impl<'s> Walk<'s> {
+    fn new(plan: Plan, survivors: &'s Survivors) -> Self {
+        Self {
+            plan,
+            survivors,
+            ordinal: 0,
+            segments: 0,
+            digest: Digest::default(),
+            altered: 0,
+            damage: DamageLog::default(),
+            scratch: Vec::new(),
+            report: Compaction::default(),
+        }
+    }
+
+    /// What the plan does to the next record.
+    fn fate<'a, D: Disk>(&'a mut self, record: Record<'a>, spool: &Spool<D>) -> Fate<'a> {
+        self.digest.note(&record);
+        let ordinal = self.ordinal;
+        self.ordinal += 1;
+        let newest = self.survivors.is_newest(ordinal);
+        let read = record.sequence <= spool.passed();
+        let keeps_read = spool.options.keep == Keep::NewestOfEachKey;
+        self.altered += 1;
+        if read && (!keeps_read || !newest) {
+            return Fate::Dropped;
+        }
+        if read && record.sequence <= self.plan.forget_through {
+            self.report.forgotten += 1;
+            return Fate::Dropped;
+        }
+        if !newest && self.plan.history {
+            self.report.lost += 1;
+            return Fate::Dropped;
+        }
+        let mut kept = record;
+        if self.plan.history && self.survivors.loses_history(ordinal) {
+            kept.flags = kept.flags.with(Flags::LOST_HISTORY);
+        }
+        if kept.flags == record.flags {
+            self.altered -= 1;
+        }
+        self.cut(kept, spool)
+    }
+
+    fn cut<'a, D: Disk>(&'a mut self, record: Record<'a>, spool: &Spool<D>) -> Fate<'a> {
+        let shrink = &spool.options.shrink;
+        let mut cut = false;
+        let mut shortest = Vec::new();
+        for stage in 1..=self.plan.stage {
+            let payload = if cut { &shortest } else { record.payload };
+            self.scratch.clear();
+            if shrink.shrink(stage, record.key, payload, &mut self.scratch)
+                && self.scratch.len() < payload.len()
+            {
+                cut = true;
+                std::mem::swap(&mut shortest, &mut self.scratch);
+            }
+        }
+        if !cut {
+            return Fate::Kept(record);
+        }
+        self.report.cut += 1;
+        self.altered += 1;
+        self.scratch = shortest;
+        Fate::Kept(Record {
+            flags: record.flags.with(Flags::CUT),
+            payload: &self.scratch,
+            ..record
+        })
+    }
+}
+
+/// A segment being written.
+struct Output<F> {
+    segment: Segment<F>,
+    pending: Vec<u8>,
+    /// How many bytes of the file are written.
+    written: u64,
+}
+
+impl<F: DiskFile> Output<F> {
+    fn put(&mut self, record: &Record<'_>) -> io::Result<()> {
+        record::encode(record, &self.segment.salt, &mut self.pending);
+        let offset = self.segment.end;
+        self.segment.note(offset, record.sequence, record.encoded_bytes());
+        if self.pending.len() >= WRITE_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        write_full(&*self.segment.file, &self.pending, self.written)?;
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// What was put, on the disk.
+    fn finish(mut self) -> io::Result<Segment<F>> {
+        self.flush()?;
+        self.segment.file.set_length(self.written)?;
+        self.segment.file.sync()?;
+        debug_assert_eq!(self.written, self.segment.end);
+        debug_assert_eq!(Arc::strong_count(&self.segment.file), 1, "nobody reads it yet");
+        Ok(self.segment)
+    }
+}
