@@ -8,6 +8,7 @@
 //! | [`packet`] | the bytes of the init packet and of the data packet, in both sizes |
 //! | [`classic`] | a session as every `send_nsca` and `nsca` speaks it, one state machine for each side |
 //! | [`sealed`] | a session between two Understudies: authenticated, acknowledged, without limits of size |
+//! | [`greeting`] | how a connection becomes the one or the other |
 //! | [`sets`] | what `send_nsca` reads on its standard input |
 //!
 //! Everything but [`sealed`] reproduces what nsca 2.10 and libmcrypt 2.5.8 put on the wire, byte for byte;
@@ -19,6 +20,7 @@ mod method;
 mod recordings;
 
 pub mod classic;
+pub mod greeting;
 pub mod packet;
 pub mod sealed;
 pub mod sets;
