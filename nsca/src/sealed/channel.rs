@@ -9,11 +9,11 @@
 
 use std::ops::Range;
 
-use super::frame::{self, Ack, HEADER_BYTES, Heartbeat, MAX_FRAME_BYTES, ResultFrame};
+use super::frame::{self, Ack, HEADER_BYTES, Heartbeat, MAX_FRAME_BYTES};
 use super::noise::{Arriving, MAX_MESSAGE_BYTES, MAX_PAYLOAD_BYTES, Transport};
 use super::pulse::Pulse;
 use super::timers::{Timer, Timers};
-use super::{Now, Reason, SealedError};
+use super::{Now, Reason, ResultFrame, SealedError};
 
 /// A buffer that had to grow for a long result is given back beyond this.
 const KEPT_CAPACITY_BYTES: usize = 4 * MAX_MESSAGE_BYTES;

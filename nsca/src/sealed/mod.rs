@@ -138,6 +138,7 @@ mod noise;
 mod outbox;
 mod psk;
 mod pulse;
+mod result;
 mod server;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -150,11 +151,12 @@ pub use client::{Client, ClientEvent, ClientSettings, Sent};
 pub use clock::{ClockOffset, Now};
 pub use credit::{Credit, Window};
 pub use error::{Reason, SealedError};
-pub use frame::{CheckType, CoreVerdict, Heartbeat, MAX_FRAME_BYTES, ResultFrame, StateType};
+pub use frame::{CoreVerdict, Heartbeat, MAX_FRAME_BYTES};
 pub use hello::{Hello, InvalidNodeName, MAX_NODE_NAME_BYTES, NodeName, SpoolId, Welcome};
 pub use mark::{MARKED_RANDOM_BYTES, UPGRADE_BYTES, is_marked, marked_iv, upgrade_request};
 pub use psk::{KEY_BYTES, KeyError, Psk, key_file_text};
 pub use pulse::HEARTBEAT_INTERVAL;
+pub use result::{CheckType, ResultFrame, StateType};
 pub use server::{Server, ServerEvent, ServerSettings};
 
 /// How long a side waits for the other one's part of the handshake.

@@ -359,3 +359,18 @@ fn next_event(
         Received::Ack(_) => return Err(SealedError::PeerMisbehaved("acknowledges results to a receiver")),
     }))
 }
+
+#[cfg(test)]
+impl Server {
+    /// Says something that no server says.
+    pub(super) fn inject(&mut self, frames: &[u8]) {
+        if let State::Established { channel, .. } = &mut self.state {
+            channel.inject(frames);
+        }
+    }
+
+    pub(super) fn inject_frame(&mut self, kind: u8, content: &[u8]) {
+        let length = u32::try_from(content.len()).expect("tests inject short frames");
+        self.inject(&[&length.to_be_bytes()[..], &[kind], content].concat());
+    }
+}

@@ -1,5 +1,7 @@
 //! What the two sides agree on.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn sequences(events: &[Event]) -> Vec<u64> {
@@ -386,4 +388,29 @@ fn nothing_is_sent_before_the_welcome() {
 fn results_that_were_accepted_before_are_not_sent_again() {
     let mut pair = Pair::established(7);
     let _ = pair.client.send(&result(7, b""));
+}
+
+proptest! {
+    /// A peer that knows the key and says anything: the session goes on or ends, and credit holds.
+    #[test]
+    fn no_frames_make_a_side_panic(
+        frames in prop::collection::vec((0u8..6, prop::collection::vec(any::<u8>(), 0..100)), 0..20),
+        noise: Vec<u8>,
+    ) {
+        let mut pair = Pair::established(0);
+        for (kind, content) in &frames {
+            pair.client.inject_frame(*kind, content);
+            pair.server.inject_frame(*kind, content);
+        }
+        pair.client.inject(&noise);
+        pair.server.inject(&noise);
+        let (there, back) = (pair.client_sends(), pair.server_sends());
+        if let Err(error) = pair.give_server(&there) {
+            prop_assert_eq!(pair.server.poll_event(), Err(error));
+        }
+        if let Err(error) = pair.give_client(&back) {
+            prop_assert_eq!(pair.client.poll_event(), Err(error));
+        }
+        let (_parting, _parting_too) = (pair.client_sends(), pair.server_sends());
+    }
 }

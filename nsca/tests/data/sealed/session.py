@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+MESSAGES_PER_KEY = 1 << 16
+
 
 def sha256(*parts):
     return hashlib.sha256(b"".join(parts)).digest()
@@ -39,6 +41,9 @@ class Cipher:
         return AESGCM(self.key).encrypt(nonce, payload, associated)
 
     def message(self, payload):
+        if self.nonce == MESSAGES_PER_KEY:
+            last_nonce = bytes(4) + b"\xff" * 8
+            self.key = AESGCM(self.key).encrypt(last_nonce, bytes(32), b"")[:32]
         return behind_length(self.seal(payload))
 
 
@@ -116,6 +121,8 @@ def main():
     result = struct.pack(">QqBBI", 8, start - 1, 2, 1, 3) + short(b"far")
     result += packet(timestamp, 2, b"web", b"http", "CRITICAL – 503 | time=3s\nlong;output\\".encode())
     ack = frame(3, struct.pack(">QQQ", 8, 4097, (4 << 20) + len(frame(1, result))))
+    sent = client.message(answer) + client.message(frame(1, result))
+    client.nonce = MESSAGES_PER_KEY  # as if so many messages had been sent
     print(json.dumps({
         "psk": psk.hex(),
         "password": "correct horse",
@@ -126,9 +133,9 @@ def main():
         "upgrade_and_hello": (upgrade + first).hex(),
         "welcome": second.hex(),
         "server_heartbeat": server.message(heartbeat).hex(),
-        "client_heartbeat_and_result": (client.message(answer) + client.message(frame(1, result))).hex(),
+        "client_heartbeat_and_result": sent.hex(),
         "ack": server.message(ack).hex(),
-        "goodbye": client.message(frame(4, b"\x01")).hex(),
+        "goodbye_under_the_second_key": client.message(frame(4, b"\x01")).hex(),
     }, indent=2))
 
 
