@@ -3,7 +3,7 @@
 use super::Policy;
 use crate::classic::{ClientSession, SessionError};
 use crate::packet::{INIT_BYTES, Init};
-use crate::sealed::{Client, ClientSettings, Now, SealedError, is_marked};
+use crate::sealed::{Client, ClientSettings, Ephemeral, Now, SealedError, is_marked};
 
 /// What is remembered of a peer.
 ///
@@ -26,7 +26,7 @@ pub struct ClientGreeting {
     policy: Policy,
     ability: PeerAbility,
     settings: ClientSettings,
-    ephemeral: [u8; 32],
+    ephemeral: Ephemeral,
     init: [u8; INIT_BYTES],
     received: usize,
 }
@@ -44,13 +44,13 @@ pub enum ClientGreeted<'a> {
 
 impl ClientGreeting {
     /// A connection that will become what `policy` and the peer's offer say: `classic`, or a sealed session with
-    /// `settings`. `ephemeral` are 32 bytes from the operating system's random source, used for nothing else.
+    /// `settings`.
     pub fn new(
         classic: ClientSession,
         policy: Policy,
         ability: PeerAbility,
         settings: ClientSettings,
-        ephemeral: [u8; 32],
+        ephemeral: Ephemeral,
     ) -> Box<Self> {
         let init = [0; INIT_BYTES];
         Box::new(ClientGreeting {

@@ -7,7 +7,7 @@ use crate::Secret;
 use crate::classic::{ServerSession, SessionError};
 use crate::packet::{INIT_BYTES, IV_BYTES, Init};
 use crate::sealed::{
-    MARKED_RANDOM_BYTES, Now, SealedError, Server, ServerSettings, marked_iv, upgrade_request,
+    Ephemeral, MARKED_RANDOM_BYTES, Now, SealedError, Server, ServerSettings, marked_iv, upgrade_request,
 };
 
 /// How much randomness a connection needs.
@@ -19,7 +19,7 @@ pub struct ServerGreeting {
     init: Init,
     policy: Policy,
     settings: ServerSettings,
-    ephemeral: [u8; 32],
+    ephemeral: Ephemeral,
     classic: ServerSession,
     /// How many bytes have come; all were those of the upgrade request.
     matched: usize,
@@ -138,7 +138,10 @@ impl ServerGreeting {
     }
 }
 
-fn split(random: &[u8; RANDOM_BYTES]) -> ([u8; IV_BYTES], [u8; 32]) {
+fn split(random: &[u8; RANDOM_BYTES]) -> ([u8; IV_BYTES], Ephemeral) {
     let (iv, ephemeral) = random.split_first_chunk().expect("RANDOM_BYTES is the sum");
-    (*iv, *ephemeral.first_chunk().expect("RANDOM_BYTES is the sum"))
+    (
+        *iv,
+        Ephemeral::new(*ephemeral.first_chunk().expect("RANDOM_BYTES is the sum")),
+    )
 }

@@ -8,7 +8,9 @@ use super::*;
 use crate::classic::{ClientSession, ServerSession, SessionError};
 use crate::packet::{INIT_BYTES, Init, PacketSize};
 use crate::sealed::tests::{Clock, TIMESTAMP, client_settings, psk, server_settings};
-use crate::sealed::{Client, MARKED_RANDOM_BYTES, SealedError, Server, is_marked, upgrade_request};
+use crate::sealed::{
+    Client, Ephemeral, MARKED_RANDOM_BYTES, SealedError, Server, is_marked, upgrade_request,
+};
 use crate::{Method, Secret};
 
 const PASSWORD: &[u8] = b"correct horse";
@@ -25,7 +27,13 @@ fn server(policy: Policy, method: Method) -> Box<ServerGreeting> {
 
 fn client(policy: Policy, ability: PeerAbility) -> Box<ClientGreeting> {
     let classic = ClientSession::new(secret(Method::Xor), PacketSize::Modern, 42);
-    ClientGreeting::new(classic, policy, ability, client_settings(), [0x11; 32])
+    ClientGreeting::new(
+        classic,
+        policy,
+        ability,
+        client_settings(),
+        Ephemeral::new([0x11; 32]),
+    )
 }
 
 /// One packet of a client that knows nothing of marks.

@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, HANDSHAKE_TIMEOUT, Heartbeat, Hello, Now, Psk, Reason, ResultFrame,
+    ClockOffset, CoreVerdict, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, Now, Psk, Reason, ResultFrame,
     SealedError, Welcome, upgrade_request,
 };
 use crate::packet::Init;
@@ -92,8 +92,7 @@ pub enum Sent {
 
 impl Client {
     /// A session with the receiver that sent `init`, which must be [marked](super::is_marked).
-    /// `ephemeral` are 32 bytes from the operating system's random source, used for nothing else.
-    pub fn new(psk: &Psk, init: &Init, settings: ClientSettings, ephemeral: [u8; 32], now: Now) -> Self {
+    pub fn new(psk: &Psk, init: &Init, settings: ClientSettings, ephemeral: Ephemeral, now: Now) -> Self {
         let request = upgrade_request(&init.iv);
         let prologue = [&init.encode()[..], &request].concat();
         let mut handshake = Handshake::initiator(psk, &prologue, ephemeral);

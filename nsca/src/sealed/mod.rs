@@ -154,6 +154,7 @@ pub use error::{Reason, SealedError};
 pub use frame::{CoreVerdict, Heartbeat, MAX_FRAME_BYTES};
 pub use hello::{Hello, InvalidNodeName, MAX_NODE_NAME_BYTES, NodeName, SpoolId, Welcome};
 pub use mark::{MARKED_RANDOM_BYTES, UPGRADE_BYTES, is_marked, marked_iv, upgrade_request};
+pub use noise::Ephemeral;
 pub use psk::{KEY_BYTES, KeyError, Psk, key_file_text};
 pub use pulse::HEARTBEAT_INTERVAL;
 pub use result::{CheckType, ResultFrame, StateType};

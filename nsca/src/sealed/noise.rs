@@ -8,6 +8,8 @@
 //! **Invariants:** the ephemeral secret is used once; both sides renew the key of a direction after the same
 //! number of messages in it, [`MESSAGES_PER_KEY`].
 
+use std::fmt;
+
 use snow::params::{CipherChoice, DHChoice, HashChoice, NoiseParams};
 use snow::resolvers::{CryptoResolver, DefaultResolver};
 use snow::types::{Cipher, Dh, Hash, Random};
@@ -36,6 +38,10 @@ pub(super) const MESSAGES_PER_KEY: u64 = 1 << 16;
 
 const PUBLIC_KEY_BYTES: usize = 32;
 
+/// The secret of one side in one session: 32 bytes from the operating system's random source, used for nothing
+/// else. It is moved into the session and wiped after the handshake; `Debug` hides it.
+pub struct Ephemeral(Zeroizing<[u8; 32]>);
+
 /// A message that was not made with our key, for us, at this place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotAuthentic;
@@ -60,9 +66,22 @@ pub(super) struct Arriving {
     max_bytes: usize,
 }
 
+impl Ephemeral {
+    /// From the random bytes.
+    pub fn new(random: [u8; 32]) -> Self {
+        Ephemeral(Zeroizing::new(random))
+    }
+}
+
+impl fmt::Debug for Ephemeral {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ephemeral").finish_non_exhaustive()
+    }
+}
+
 impl Handshake {
     /// The side that speaks first.
-    pub(super) fn initiator(psk: &Psk, prologue: &[u8], ephemeral: [u8; 32]) -> Self {
+    pub(super) fn initiator(psk: &Psk, prologue: &[u8], ephemeral: Ephemeral) -> Self {
         let handshake = builder(psk, prologue, ephemeral).build_initiator();
         Handshake(Box::new(
             handshake.expect("the pattern needs nothing that is not set"),
@@ -70,7 +89,7 @@ impl Handshake {
     }
 
     /// The side that answers.
-    pub(super) fn responder(psk: &Psk, prologue: &[u8], ephemeral: [u8; 32]) -> Self {
+    pub(super) fn responder(psk: &Psk, prologue: &[u8], ephemeral: Ephemeral) -> Self {
         let handshake = builder(psk, prologue, ephemeral).build_responder();
         Handshake(Box::new(
             handshake.expect("the pattern needs nothing that is not set"),
@@ -208,23 +227,23 @@ fn put_length(bytes: usize, out: &mut Vec<u8>) -> &mut [u8] {
     &mut out[start..]
 }
 
-fn builder<'a>(psk: &'a Psk, prologue: &'a [u8], ephemeral: [u8; 32]) -> Builder<'a> {
+fn builder<'a>(psk: &'a Psk, prologue: &'a [u8], ephemeral: Ephemeral) -> Builder<'a> {
     let protocol: NoiseParams = PROTOCOL.parse().expect("snow knows this protocol");
-    Builder::with_resolver(protocol, Box::new(Resolver(Zeroizing::new(ephemeral))))
+    Builder::with_resolver(protocol, Box::new(Resolver(ephemeral)))
         .psk(0, psk.bytes())
         .and_then(|builder| builder.prologue(prologue))
         .expect("key and prologue are set once")
 }
 
 /// snow's own cryptography, but for the random source.
-struct Resolver(Zeroizing<[u8; 32]>);
+struct Resolver(Ephemeral);
 
 /// 32 bytes that were given, once.
 struct Once(Option<Zeroizing<[u8; 32]>>);
 
 impl CryptoResolver for Resolver {
     fn resolve_rng(&self) -> Option<Box<dyn Random>> {
-        Some(Box::new(Once(Some(self.0.clone()))))
+        Some(Box::new(Once(Some(self.0.0.clone()))))
     }
 
     fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
@@ -254,8 +273,8 @@ mod tests {
 
     fn pair() -> (Transport, Transport) {
         let psk = Psk::new([1; 32]);
-        let mut client = Handshake::initiator(&psk, b"prologue", [2; 32]);
-        let mut server = Handshake::responder(&psk, b"prologue", [3; 32]);
+        let mut client = Handshake::initiator(&psk, b"prologue", Ephemeral::new([2; 32]));
+        let mut server = Handshake::responder(&psk, b"prologue", Ephemeral::new([3; 32]));
         let (mut there, mut back) = (Vec::new(), Vec::new());
         client.write(b"hello", &mut there);
         assert_eq!(server.read(&there[2..]).unwrap(), b"hello");

@@ -13,8 +13,8 @@ use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason, ResultFrame,
-    SealedError, Welcome, Window, upgrade_request,
+    ClockOffset, CoreVerdict, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason,
+    ResultFrame, SealedError, Welcome, Window, upgrade_request,
 };
 use crate::packet::Init;
 
@@ -97,8 +97,8 @@ enum Next {
 
 impl Server {
     /// A session with a sender that has answered `init`, which must be [marked](super::is_marked), with the
-    /// upgrade request. `ephemeral` are 32 bytes from the operating system's random source, used for nothing else.
-    pub fn new(psk: &Psk, init: &Init, settings: ServerSettings, ephemeral: [u8; 32], now: Now) -> Self {
+    /// upgrade request.
+    pub fn new(psk: &Psk, init: &Init, settings: ServerSettings, ephemeral: Ephemeral, now: Now) -> Self {
         let prologue = [&init.encode()[..], &upgrade_request(&init.iv)].concat();
         let handshake = Handshake::responder(psk, &prologue, ephemeral);
         let mut timers = Timers::default();
@@ -163,13 +163,15 @@ impl Server {
     }
 
     /// Takes results that follow the one numbered `accepted`, the last of the hello's spool and epoch that is
-    /// committed (0: none is).
+    /// committed (0: none is). Does nothing in a session that has failed meanwhile.
     ///
     /// # Panics
     ///
     /// When there is no hello to answer.
     pub fn welcome(&mut self, accepted: u64, now: Now) {
-        let mut handshake = self.take_greeted();
+        let Some(mut handshake) = self.take_greeted() else {
+            return;
+        };
         let ledger = Ledger::new(accepted, self.settings.window);
         let welcome = Welcome {
             node: self.settings.node.clone(),
@@ -190,13 +192,16 @@ impl Server {
         };
     }
 
-    /// Takes no results. Transmit the answer and close the connection.
+    /// Takes no results. Transmit the answer and close the connection. Does nothing in a session that has failed
+    /// meanwhile.
     ///
     /// # Panics
     ///
     /// When there is no hello to answer.
     pub fn refuse(&mut self, reason: Reason) {
-        let mut handshake = self.take_greeted();
+        let Some(mut handshake) = self.take_greeted() else {
+            return;
+        };
         let refusal = Answer::Refusal(self.settings.node.clone(), reason);
         handshake.write(&refusal.encode(), self.out.end());
         self.state = State::Refused;
@@ -307,10 +312,15 @@ impl Server {
         Ok(Next::Hello(hello))
     }
 
-    fn take_greeted(&mut self) -> Handshake {
+    /// `None` when the session failed while the shell was deciding.
+    fn take_greeted(&mut self) -> Option<Handshake> {
         match std::mem::replace(&mut self.state, State::Refused) {
-            State::Greeted { handshake } => handshake,
-            State::Upgraded { .. } | State::Established { .. } | State::Refused | State::Failed(_) => {
+            State::Greeted { handshake } => Some(handshake),
+            failed @ State::Failed(_) => {
+                self.state = failed;
+                None
+            }
+            State::Upgraded { .. } | State::Established { .. } | State::Refused => {
                 panic!("a hello is answered once, when it has come")
             }
         }

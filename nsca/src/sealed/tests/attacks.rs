@@ -88,14 +88,26 @@ fn a_recorded_session_is_refused_by_the_receiver() {
             ..init()
         },
     ] {
-        let mut server = Server::new(&psk(), &other, server_settings(), [0x22; 32], clock.now());
+        let mut server = Server::new(
+            &psk(),
+            &other,
+            server_settings(),
+            Ephemeral::new([0x22; 32]),
+            clock.now(),
+        );
         assert_eq!(
             replay_to_server(&mut server, &recording.client, clock),
             (0, Err(SealedError::WrongKey))
         );
     }
     // Even if an init packet came twice: the receiver's part of the keys does not.
-    let mut server = Server::new(&psk(), &init(), server_settings(), [0x23; 32], clock.now());
+    let mut server = Server::new(
+        &psk(),
+        &init(),
+        server_settings(),
+        Ephemeral::new([0x23; 32]),
+        clock.now(),
+    );
     assert_eq!(
         replay_to_server(&mut server, &recording.client, clock),
         (0, Err(SealedError::Forged))
@@ -106,7 +118,13 @@ fn a_recorded_session_is_refused_by_the_receiver() {
 fn a_recorded_session_is_refused_by_the_sender() {
     let clock = Clock::new();
     let recording = Recording::make();
-    let mut client = Client::new(&psk(), &init(), client_settings(), [0x12; 32], clock.now());
+    let mut client = Client::new(
+        &psk(),
+        &init(),
+        client_settings(),
+        Ephemeral::new([0x12; 32]),
+        clock.now(),
+    );
     let error = client_takes(&mut client, &recording.server[0], clock.now()).unwrap_err();
     assert_eq!(error, SealedError::WrongKey);
     assert_eq!(client.send(&result(8, b"secret")), Sent::Later);
@@ -116,7 +134,13 @@ fn a_recorded_session_is_refused_by_the_sender() {
 fn a_peer_without_the_key_gets_nowhere() {
     let clock = Clock::new();
     for key in [Psk::new([0; 32]), Psk::from_password(b"wrong horse").unwrap()] {
-        let mut stranger = Client::new(&key, &init(), client_settings(), [9; 32], clock.now());
+        let mut stranger = Client::new(
+            &key,
+            &init(),
+            client_settings(),
+            Ephemeral::new([9; 32]),
+            clock.now(),
+        );
         let hello = stranger.poll_transmit(clock.now())[UPGRADE_BYTES..].to_vec();
         let mut server = server(clock);
         let error = server_takes(&mut server, &hello, clock.now()).unwrap_err();
@@ -250,7 +274,13 @@ fn ten_thousand_strangers_cost_little() {
     let key = psk();
     let start = Instant::now();
     for _ in 0..10_000 {
-        let mut server = Server::new(&key, &init(), server_settings(), [0x22; 32], clock.now());
+        let mut server = Server::new(
+            &key,
+            &init(),
+            server_settings(),
+            Ephemeral::new([0x22; 32]),
+            clock.now(),
+        );
         assert_eq!(
             server_takes(&mut server, &stranger, clock.now()),
             Err(SealedError::WrongKey)

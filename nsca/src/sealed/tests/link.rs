@@ -19,8 +19,8 @@ impl Random {
         usize::try_from(self.next() % limit as u64).unwrap()
     }
 
-    fn bytes32(&mut self) -> [u8; 32] {
-        std::array::from_fn(|_| self.next().to_le_bytes()[0])
+    fn ephemeral(&mut self) -> Ephemeral {
+        Ephemeral::new(std::array::from_fn(|_| self.next().to_le_bytes()[0]))
     }
 }
 
@@ -113,8 +113,8 @@ impl World {
             ..server_settings()
         };
         let now = self.clock.now();
-        let client = Client::new(&psk(), &init, settings, self.random.bytes32(), now);
-        let server = Server::new(&psk(), &init, server_settings, self.random.bytes32(), now);
+        let client = Client::new(&psk(), &init, settings, self.random.ephemeral(), now);
+        let server = Server::new(&psk(), &init, server_settings, self.random.ephemeral(), now);
         self.connections += 1;
         (client, server)
     }

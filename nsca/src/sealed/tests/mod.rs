@@ -85,11 +85,23 @@ pub(crate) fn psk() -> Psk {
 }
 
 pub(super) fn client(clock: Clock) -> Client {
-    Client::new(&psk(), &init(), client_settings(), [0x11; 32], clock.now())
+    Client::new(
+        &psk(),
+        &init(),
+        client_settings(),
+        Ephemeral::new([0x11; 32]),
+        clock.now(),
+    )
 }
 
 pub(super) fn server(clock: Clock) -> Server {
-    Server::new(&psk(), &init(), server_settings(), [0x22; 32], clock.now())
+    Server::new(
+        &psk(),
+        &init(),
+        server_settings(),
+        Ephemeral::new([0x22; 32]),
+        clock.now(),
+    )
 }
 
 /// Both sides, with what a perfect network would do between them.
@@ -103,8 +115,8 @@ impl Pair {
     pub(super) fn new(client: ClientSettings, server: ServerSettings) -> Self {
         let clock = Clock::new();
         let now = clock.now();
-        let client = Client::new(&psk(), &init(), client, [0x11; 32], now);
-        let server = Server::new(&psk(), &init(), server, [0x22; 32], now);
+        let client = Client::new(&psk(), &init(), client, Ephemeral::new([0x11; 32]), now);
+        let server = Server::new(&psk(), &init(), server, Ephemeral::new([0x22; 32]), now);
         Pair {
             clock,
             client,

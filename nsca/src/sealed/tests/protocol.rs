@@ -335,6 +335,21 @@ fn a_refusal_says_why() {
 }
 
 #[test]
+fn a_sender_that_leaves_before_its_answer_does_no_harm() {
+    let mut pair = Pair::new(client_settings(), server_settings());
+    let request = pair.client_sends();
+    pair.give_server(&request[UPGRADE_BYTES..]).unwrap();
+    assert_eq!(pair.server.handle_eof(), Err(SealedError::CutOff));
+    pair.server.welcome(7, pair.clock.now());
+    pair.server.refuse(Reason::Unavailable);
+    pair.server.acknowledge(7);
+    assert_eq!(
+        (pair.server_sends(), pair.server.poll_event()),
+        (vec![], Err(SealedError::CutOff))
+    );
+}
+
+#[test]
 fn a_node_refuses_its_own_name() {
     let mut pair = Pair::new(
         client_settings(),
