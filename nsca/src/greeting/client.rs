@@ -53,15 +53,7 @@ impl ClientGreeting {
         ephemeral: Ephemeral,
     ) -> Box<Self> {
         let init = [0; INIT_BYTES];
-        Box::new(ClientGreeting {
-            classic,
-            policy,
-            ability,
-            settings,
-            ephemeral,
-            init,
-            received: 0,
-        })
+        Box::new(ClientGreeting { classic, policy, ability, settings, ephemeral, init, received: 0 })
     }
 
     /// Takes bytes that have arrived.
@@ -69,11 +61,7 @@ impl ClientGreeting {
     /// # Errors
     ///
     /// When the peer offers no sealed session, and a classic one is not allowed.
-    pub fn handle_bytes(
-        mut self: Box<Self>,
-        bytes: &[u8],
-        now: Now,
-    ) -> Result<ClientGreeted<'_>, SealedError> {
+    pub fn handle_bytes(mut self: Box<Self>, bytes: &[u8], now: Now) -> Result<ClientGreeted<'_>, SealedError> {
         let (taken, rest) = bytes.split_at(bytes.len().min(INIT_BYTES - self.received));
         self.init[self.received..][..taken.len()].copy_from_slice(taken);
         self.received += taken.len();

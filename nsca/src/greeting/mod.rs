@@ -10,6 +10,9 @@
 //! Both sides begin undecided. [`ServerGreeting`] reads up to 32 bytes, of which it keeps none: as long as they are
 //! those of the upgrade request they are known, and the first other one decides for a classic session.
 //!
+//! Whoever sits in between can strip the offer and so turn `auto` into a classic session, but only until the first sealed
+//! one: the sender remembers it ([`PeerAbility`]). `require` leaves no such gap.
+//!
 //! **Invariants:** no byte of a classic session is lost or changed; a failed sealed session never becomes a classic
 //! one.
 

@@ -51,10 +51,9 @@ impl ServerGreeting {
         let (iv, ephemeral) = split(random);
         let iv = match &policy {
             Policy::Off => iv,
-            Policy::Auto(_) | Policy::Require(_) => marked_iv(
-                iv.first_chunk::<MARKED_RANDOM_BYTES>()
-                    .expect("an IV is longer than its random part"),
-            ),
+            Policy::Auto(_) | Policy::Require(_) => {
+                marked_iv(iv.first_chunk::<MARKED_RANDOM_BYTES>().expect("an IV is longer than its random part"))
+            }
         };
         Box::new(ServerGreeting {
             init: Init { iv, timestamp },
@@ -76,21 +75,13 @@ impl ServerGreeting {
     /// # Errors
     ///
     /// [`SealedError::ClassicRefused`] when a classic session began and the policy requires sealed ones.
-    pub fn handle_bytes(
-        mut self: Box<Self>,
-        bytes: &[u8],
-        now: Now,
-    ) -> Result<ServerGreeted<'_>, SealedError> {
+    pub fn handle_bytes(mut self: Box<Self>, bytes: &[u8], now: Now) -> Result<ServerGreeted<'_>, SealedError> {
         let request = upgrade_request(&self.init.iv);
         let Some(psk) = self.policy.psk() else {
             return self.begin_classic(bytes, &[]);
         };
         let expected = &request[self.matched..];
-        let common = expected
-            .iter()
-            .zip(bytes)
-            .take_while(|(expected, byte)| expected == byte)
-            .count();
+        let common = expected.iter().zip(bytes).take_while(|(expected, byte)| expected == byte).count();
         self.matched += common;
         let rest = &bytes[common..];
         if self.matched == request.len() {
@@ -120,28 +111,17 @@ impl ServerGreeting {
         self.matched
     }
 
-    fn begin_classic<'a>(
-        mut self,
-        rest: &'a [u8],
-        replayed: &[u8],
-    ) -> Result<ServerGreeted<'a>, SealedError> {
+    fn begin_classic<'a>(mut self, rest: &'a [u8], replayed: &[u8]) -> Result<ServerGreeted<'a>, SealedError> {
         if matches!(self.policy, Policy::Require(_)) {
             return Err(SealedError::ClassicRefused);
         }
         let taken = self.classic.handle_bytes(replayed);
-        debug_assert_eq!(
-            taken,
-            replayed.len(),
-            "a session that begins has room for a packet"
-        );
+        debug_assert_eq!(taken, replayed.len(), "a session that begins has room for a packet");
         Ok(ServerGreeted::Classic(Box::new(self.classic), rest))
     }
 }
 
 fn split(random: &[u8; RANDOM_BYTES]) -> ([u8; IV_BYTES], Ephemeral) {
     let (iv, ephemeral) = random.split_first_chunk().expect("RANDOM_BYTES is the sum");
-    (
-        *iv,
-        Ephemeral::new(*ephemeral.first_chunk().expect("RANDOM_BYTES is the sum")),
-    )
+    (*iv, Ephemeral::new(*ephemeral.first_chunk().expect("RANDOM_BYTES is the sum")))
 }

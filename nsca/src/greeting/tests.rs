@@ -8,9 +8,7 @@ use super::*;
 use crate::classic::{ClientSession, ServerSession, SessionError};
 use crate::packet::{INIT_BYTES, Init, PacketSize};
 use crate::sealed::tests::{Clock, TIMESTAMP, client_settings, psk, server_settings};
-use crate::sealed::{
-    Client, Ephemeral, MARKED_RANDOM_BYTES, SealedError, Server, is_marked, upgrade_request,
-};
+use crate::sealed::{Client, Ephemeral, MARKED_RANDOM_BYTES, SealedError, Server, is_marked, upgrade_request};
 use crate::{Method, Secret};
 
 const PASSWORD: &[u8] = b"correct horse";
@@ -27,13 +25,7 @@ fn server(policy: Policy, method: Method) -> Box<ServerGreeting> {
 
 fn client(policy: Policy, ability: PeerAbility) -> Box<ClientGreeting> {
     let classic = ClientSession::new(secret(Method::Xor), PacketSize::Modern, 42);
-    ClientGreeting::new(
-        classic,
-        policy,
-        ability,
-        client_settings(),
-        Ephemeral::new([0x11; 32]),
-    )
+    ClientGreeting::new(classic, policy, ability, client_settings(), Ephemeral::new([0x11; 32]))
 }
 
 /// One packet of a client that knows nothing of marks.
@@ -54,11 +46,7 @@ enum Became<'a> {
 }
 
 /// Gives bytes in pieces until the greeting has decided.
-fn greet(
-    mut greeting: Box<ServerGreeting>,
-    mut bytes: &[u8],
-    piece: usize,
-) -> Result<Became<'_>, SealedError> {
+fn greet(mut greeting: Box<ServerGreeting>, mut bytes: &[u8], piece: usize) -> Result<Became<'_>, SealedError> {
     while !bytes.is_empty() {
         let (now, later) = bytes.split_at(piece.min(bytes.len()));
         let unused = |rest: &[u8]| &bytes[now.len() - rest.len()..];
@@ -75,10 +63,7 @@ fn greet(
 fn feed(session: &mut ServerSession, bytes: &[u8]) {
     assert_eq!(session.handle_bytes(bytes), bytes.len());
     let report = session.poll_report(TIMESTAMP).unwrap().unwrap();
-    assert_eq!(
-        (report.code, report.host, report.output),
-        (1, &b"host"[..], &b"output"[..])
-    );
+    assert_eq!((report.code, report.host, report.output), (1, &b"host"[..], &b"output"[..]));
     assert_eq!(session.handle_eof(), Ok(()));
 }
 
@@ -117,10 +102,7 @@ fn a_packet_that_begins_like_the_upgrade_request_loses_nothing() {
             };
             assert_eq!(session.handle_bytes(rest), rest.len());
             let expected = i16::from_be_bytes([bytes[0], bytes[1]]);
-            assert_eq!(
-                session.poll_report(TIMESTAMP),
-                Err(SessionError::WrongVersion { version: expected })
-            );
+            assert_eq!(session.poll_report(TIMESTAMP), Err(SessionError::WrongVersion { version: expected }));
         }
     }
 }
@@ -130,10 +112,7 @@ fn only_receivers_that_offer_it_mark_their_packet() {
     let iv = |policy| Init::decode(&server(policy, Method::Xor).init_packet()).iv;
     assert!(!is_marked(&iv(Policy::Off)));
     assert!(is_marked(&iv(Policy::Auto(psk()))) && is_marked(&iv(Policy::Require(psk()))));
-    assert_eq!(
-        iv(Policy::Off)[..MARKED_RANDOM_BYTES],
-        iv(Policy::Auto(psk()))[..MARKED_RANDOM_BYTES]
-    );
+    assert_eq!(iv(Policy::Off)[..MARKED_RANDOM_BYTES], iv(Policy::Auto(psk()))[..MARKED_RANDOM_BYTES]);
 }
 
 #[test]
@@ -189,9 +168,7 @@ fn without_an_offer_the_policy_and_the_memory_decide() {
         (Policy::Off, PeerAbility::CanSeal, marked),
     ] {
         let greeted = client(policy, ability).handle_bytes(&init, Clock::new().now());
-        let Ok(ClientGreeted::Classic(session, [])) = greeted else {
-            panic!("{greeted:?}")
-        };
+        let Ok(ClientGreeted::Classic(session, [])) = greeted else { panic!("{greeted:?}") };
         assert_eq!(session.init().unwrap().encode(), init);
     }
 }
@@ -206,10 +183,7 @@ fn the_init_packet_may_come_in_pieces() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(
-        greeting.handle_eof(),
-        SealedError::Classic(SessionError::NoInit { bytes: 131 })
-    );
+    assert_eq!(greeting.handle_eof(), SealedError::Classic(SessionError::NoInit { bytes: 131 }));
     match greeting.handle_bytes(&[marked[131], 8, 9], Clock::new().now()) {
         Ok(ClientGreeted::Sealed(_, rest)) => assert_eq!(rest, [8, 9]),
         other => panic!("{other:?}"),
@@ -220,9 +194,7 @@ fn the_init_packet_may_come_in_pieces() {
 fn a_listener_that_requires_sealed_sessions_refuses_classic_ones() {
     let greeting = server(Policy::Require(psk()), Method::None);
     let packet = packet(&greeting.init_packet(), Method::None, PacketSize::Modern);
-    let Err(error) = greet(greeting, &packet, 10_000) else {
-        panic!("it was taken")
-    };
+    let Err(error) = greet(greeting, &packet, 10_000) else { panic!("it was taken") };
     assert_eq!(error, SealedError::ClassicRefused);
 }
 
@@ -232,9 +204,7 @@ fn an_end_before_the_decision_means_what_it_does_in_a_classic_session() {
     assert_eq!(greeting.handle_eof(), Ok(()));
     let greeting = server(Policy::Auto(psk()), Method::Xor);
     let request = upgrade_request(&Init::decode(&greeting.init_packet()).iv);
-    let Ok(Became::Undecided(greeting)) = greet(greeting, &request[..31], 10) else {
-        panic!("it was decided")
-    };
+    let Ok(Became::Undecided(greeting)) = greet(greeting, &request[..31], 10) else { panic!("it was decided") };
     assert_eq!(greeting.buffered(), 31);
     assert_eq!(greeting.handle_eof(), Err(SessionError::Truncated { bytes: 31 }));
 }

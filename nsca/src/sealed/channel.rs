@@ -205,11 +205,7 @@ impl Channel {
         let length = u32::from_be_bytes([a, b, c, d]);
         let bytes = usize::try_from(length).unwrap_or(usize::MAX);
         if bytes > MAX_FRAME_BYTES {
-            return Err(SealedError::TooLong {
-                what: "a frame",
-                bytes,
-                max: MAX_FRAME_BYTES,
-            });
+            return Err(SealedError::TooLong { what: "a frame", bytes, max: MAX_FRAME_BYTES });
         }
         let start = self.start + HEADER_BYTES;
         if self.frames.len() - start < bytes {
@@ -229,9 +225,7 @@ impl Channel {
         if self.frames.is_empty() {
             self.frames.shrink_to(KEPT_CAPACITY_BYTES);
         }
-        self.transport
-            .open(message, &mut self.frames)
-            .map_err(|_| SealedError::Forged)?;
+        self.transport.open(message, &mut self.frames).map_err(|_| SealedError::Forged)?;
         self.arriving.clear();
         self.pulse.handle_message(self.arrival.instant, timers);
         Ok(true)
@@ -247,26 +241,17 @@ impl Channel {
                 self.pulse.handle_heartbeat(&heartbeat, self.arrival);
                 Received::Heartbeat(heartbeat)
             }
-            frame::ACK => {
-                Received::Ack(Ack::decode(bytes).ok_or(SealedError::InvalidMessage("an acknowledgement"))?)
-            }
+            frame::ACK => Received::Ack(Ack::decode(bytes).ok_or(SealedError::InvalidMessage("an acknowledgement"))?),
             frame::GOODBYE => {
                 self.peer_has_left = true;
-                Received::Goodbye(
-                    frame::decode_goodbye(bytes).ok_or(SealedError::InvalidMessage("a goodbye"))?,
-                )
+                Received::Goodbye(frame::decode_goodbye(bytes).ok_or(SealedError::InvalidMessage("a goodbye"))?)
             }
             _ => return Ok(None),
         }))
     }
 
     /// What a timer of an established session means.
-    pub(super) fn handle_timer(
-        &mut self,
-        timer: Timer,
-        now: Now,
-        timers: &mut Timers,
-    ) -> Result<(), SealedError> {
+    pub(super) fn handle_timer(&mut self, timer: Timer, now: Now, timers: &mut Timers) -> Result<(), SealedError> {
         match timer {
             Timer::Heartbeat => self.pulse.handle_timer(now.instant, timers),
             Timer::Silence => return Err(SealedError::Silent(self.pulse.stale_after())),

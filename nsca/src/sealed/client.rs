@@ -102,18 +102,8 @@ impl Client {
         let mut timers = Timers::default();
         timers.set(Timer::Handshake, now.instant + HANDSHAKE_TIMEOUT);
         let arriving = Arriving::new(MAX_HANDSHAKE_MESSAGE_BYTES);
-        let state = State::Greeting {
-            handshake,
-            arriving,
-            arrival: now,
-        };
-        Client {
-            settings,
-            timestamp: init.timestamp,
-            state,
-            timers,
-            out,
-        }
+        let state = State::Greeting { handshake, arriving, arrival: now };
+        Client { settings, timestamp: init.timestamp, state, timers, out }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -121,9 +111,7 @@ impl Client {
     #[must_use = "what was not taken must be handed in again"]
     pub fn handle_bytes(&mut self, bytes: &[u8], now: Now) -> usize {
         match &mut self.state {
-            State::Greeting {
-                arriving, arrival, ..
-            } => {
+            State::Greeting { arriving, arrival, .. } => {
                 *arrival = now;
                 arriving.handle_bytes(bytes)
             }
@@ -182,9 +170,7 @@ impl Client {
             return Sent::TooLong;
         };
         match &mut self.state {
-            State::Established { channel, purse }
-                if purse.may_send() && channel.has_room_for(frame_bytes) =>
-            {
+            State::Established { channel, purse } if purse.may_send() && channel.has_room_for(frame_bytes) => {
                 purse.send(result.sequence, frame_bytes);
                 channel.push_result(result, frame_bytes);
                 Sent::Taken
@@ -243,11 +229,7 @@ impl Client {
 
     fn next_event(&mut self) -> Result<Option<ClientEvent>, SealedError> {
         match &mut self.state {
-            State::Greeting {
-                handshake,
-                arriving,
-                arrival,
-            } => {
+            State::Greeting { handshake, arriving, arrival } => {
                 let Some(message) = handshake_message(arriving)? else {
                     return Ok(None);
                 };
@@ -272,10 +254,7 @@ impl Client {
             return Err(SealedError::OwnName(welcome.node));
         }
         if welcome.accepted > hello.newest {
-            return Err(SealedError::PeerAhead {
-                accepted: welcome.accepted,
-                newest: hello.newest,
-            });
+            return Err(SealedError::PeerAhead { accepted: welcome.accepted, newest: hello.newest });
         }
         Ok(ClientEvent::Welcome(welcome))
     }
@@ -286,24 +265,15 @@ impl Client {
             unreachable!("an answer is read once");
         };
         self.timers.stop(Timer::Handshake);
-        let pulse = Pulse::new(
-            self.settings.stale_after,
-            self.settings.core,
-            now.instant,
-            &mut self.timers,
-        );
+        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, now.instant, &mut self.timers);
         let channel = Channel::new(handshake.into_transport(), self.timestamp, pulse, now);
         let purse = Purse::new(welcome.accepted, welcome.credit);
-        self.state = State::Established {
-            channel: Box::new(channel),
-            purse,
-        };
+        self.state = State::Established { channel: Box::new(channel), purse };
     }
 
     /// Ends the session and returns why.
     fn fail(&mut self, error: SealedError) -> SealedError {
-        if let (State::Established { channel, .. }, Some(reason)) = (&mut self.state, error.parting_reason())
-        {
+        if let (State::Established { channel, .. }, Some(reason)) = (&mut self.state, error.parting_reason()) {
             channel.abort(reason, self.out.end());
         }
         self.timers.stop_all();
@@ -335,11 +305,9 @@ fn next_event(
 /// A message of the handshake that is complete.
 pub(super) fn handshake_message(arriving: &Arriving) -> Result<Option<&[u8]>, SealedError> {
     match arriving.too_long() {
-        Some(bytes) => Err(SealedError::TooLong {
-            what: "a handshake message",
-            bytes,
-            max: MAX_HANDSHAKE_MESSAGE_BYTES,
-        }),
+        Some(bytes) => {
+            Err(SealedError::TooLong { what: "a handshake message", bytes, max: MAX_HANDSHAKE_MESSAGE_BYTES })
+        }
         None => Ok(arriving.message()),
     }
 }

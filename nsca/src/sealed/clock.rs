@@ -63,29 +63,18 @@ impl Measurements {
     }
 
     pub(super) fn best(&self) -> Option<ClockOffset> {
-        self.ring
-            .iter()
-            .flatten()
-            .min_by_key(|measured| measured.round_trip)
-            .copied()
+        self.ring.iter().flatten().min_by_key(|measured| measured.round_trip).copied()
     }
 }
 
 /// `None` for a heartbeat that echoes nothing, was held for too long, or took impossibly or uselessly long.
 fn measure(heartbeat: &Heartbeat, arrival_us: i64) -> Option<ClockOffset> {
-    let [time, echo, held, arrival] = [
-        heartbeat.time_us,
-        heartbeat.echo_us,
-        heartbeat.held_us.into(),
-        arrival_us,
-    ]
-    .map(i128::from);
+    let [time, echo, held, arrival] =
+        [heartbeat.time_us, heartbeat.echo_us, heartbeat.held_us.into(), arrival_us].map(i128::from);
     if heartbeat.echo_us == 0 || heartbeat.held_us == u32::MAX {
         return None;
     }
-    let round_trip = u64::try_from(arrival - echo - held)
-        .ok()
-        .map(Duration::from_micros)?;
+    let round_trip = u64::try_from(arrival - echo - held).ok().map(Duration::from_micros)?;
     if round_trip > MAX_ROUND_TRIP {
         return None;
     }
@@ -99,12 +88,7 @@ mod tests {
     use crate::sealed::CoreVerdict;
 
     fn heartbeat(time_us: i64, echo_us: i64, held_us: u32) -> Heartbeat {
-        Heartbeat {
-            time_us,
-            echo_us,
-            held_us,
-            core: CoreVerdict::Unknown,
-        }
+        Heartbeat { time_us, echo_us, held_us, core: CoreVerdict::Unknown }
     }
 
     #[test]
@@ -113,23 +97,13 @@ mod tests {
         assert_eq!(measurements.best(), None);
         // Sent at 1,000; there and back in 100 and 60 µs; held for 500; the peer is 1,000,000 ahead.
         measurements.handle_heartbeat(&heartbeat(1_001_600, 1_000, 500), 1_660);
-        let expected = ClockOffset {
-            ahead_us: 1_000_020,
-            round_trip: Duration::from_micros(160),
-        };
+        let expected = ClockOffset { ahead_us: 1_000_020, round_trip: Duration::from_micros(160) };
         assert_eq!(measurements.best(), Some(expected));
         measurements.handle_heartbeat(&heartbeat(1_001_505, 1_000, 500), 1_510);
-        let faster = ClockOffset {
-            ahead_us: 1_000_000,
-            round_trip: Duration::from_micros(10),
-        };
+        let faster = ClockOffset { ahead_us: 1_000_000, round_trip: Duration::from_micros(10) };
         assert_eq!(measurements.best(), Some(faster));
         (0..8).for_each(|_| measurements.handle_heartbeat(&heartbeat(1_001_600, 1_000, 500), 1_660));
-        assert_eq!(
-            measurements.best(),
-            Some(expected),
-            "old measurements are forgotten"
-        );
+        assert_eq!(measurements.best(), Some(expected), "old measurements are forgotten");
     }
 
     #[test]

@@ -34,10 +34,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Window {
-            results: 4096,
-            bytes: 4 << 20,
-        }
+        Window { results: 4096, bytes: 4 << 20 }
     }
 }
 
@@ -65,12 +62,7 @@ pub(super) struct Purse {
 
 impl Purse {
     pub(super) fn new(accepted: u64, granted: Credit) -> Self {
-        Purse {
-            granted,
-            used: Credit::default(),
-            sent: accepted,
-            committed: accepted,
-        }
+        Purse { granted, used: Credit::default(), sent: accepted, committed: accepted }
     }
 
     pub(super) fn may_send(&self) -> bool {
@@ -83,11 +75,7 @@ impl Purse {
     ///
     /// When `sequence` does not come after the one before.
     pub(super) fn send(&mut self, sequence: u64, bytes: usize) {
-        assert!(
-            sequence > self.sent,
-            "result {sequence} was sent after result {}",
-            self.sent
-        );
+        assert!(sequence > self.sent, "result {sequence} was sent after result {}", self.sent);
         self.sent = sequence;
         self.used.add(bytes as u64);
     }
@@ -95,9 +83,7 @@ impl Purse {
     /// Whether more was committed than before.
     pub(super) fn handle_ack(&mut self, ack: Ack) -> Result<bool, SealedError> {
         if !(self.committed..=self.sent).contains(&ack.committed) {
-            return Err(SealedError::PeerMisbehaved(
-                "acknowledges results that it was not sent",
-            ));
+            return Err(SealedError::PeerMisbehaved("acknowledges results that it was not sent"));
         }
         if ack.credit.results < self.granted.results || ack.credit.bytes < self.granted.bytes {
             return Err(SealedError::PeerMisbehaved("takes credit back"));
@@ -149,9 +135,7 @@ impl Ledger {
             return Err(SealedError::PeerMisbehaved("sends results out of order"));
         }
         if !self.granted().covers_more_than(self.received) {
-            return Err(SealedError::PeerMisbehaved(
-                "sends more results than it was allowed to",
-            ));
+            return Err(SealedError::PeerMisbehaved("sends more results than it was allowed to"));
         }
         self.newest = sequence;
         self.received.add(bytes as u64);
@@ -165,10 +149,7 @@ impl Ledger {
     ///
     /// When nothing up to `sequence` was received.
     pub(super) fn commit(&mut self, sequence: u64) {
-        assert!(
-            sequence <= self.newest,
-            "result {sequence} was committed and never received"
-        );
+        assert!(sequence <= self.newest, "result {sequence} was committed and never received");
         while let Some((_, bytes)) = self.pending.pop_front_if(|(pending, _)| *pending <= sequence) {
             self.released.add(bytes);
         }
@@ -179,10 +160,7 @@ impl Ledger {
     }
 
     pub(super) fn take_ack(&mut self) -> Option<Ack> {
-        std::mem::take(&mut self.ack_due).then(|| Ack {
-            committed: self.committed,
-            credit: self.granted(),
-        })
+        std::mem::take(&mut self.ack_due).then(|| Ack { committed: self.committed, credit: self.granted() })
     }
 }
 
@@ -190,10 +168,7 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    const WINDOW: Window = Window {
-        results: 3,
-        bytes: 100,
-    };
+    const WINDOW: Window = Window { results: 3, bytes: 100 };
 
     #[test]
     fn the_window_limits_results_and_bytes() {
@@ -205,23 +180,11 @@ mod tests {
             assert_eq!(ledger.receive(sequence, bytes), Ok(()));
         }
         assert!(!purse.may_send());
-        assert!(matches!(
-            ledger.receive(11, 1),
-            Err(SealedError::PeerMisbehaved(_))
-        ));
+        assert!(matches!(ledger.receive(11, 1), Err(SealedError::PeerMisbehaved(_))));
 
         ledger.commit(8);
         let ack = ledger.take_ack().unwrap();
-        assert_eq!(
-            ack,
-            Ack {
-                committed: 8,
-                credit: Credit {
-                    results: 4,
-                    bytes: 140
-                }
-            }
-        );
+        assert_eq!(ack, Ack { committed: 8, credit: Credit { results: 4, bytes: 140 } });
         assert_eq!(ledger.take_ack(), None);
         assert_eq!(purse.handle_ack(ack), Ok(true));
         assert!(!purse.may_send(), "bytes are used up");
@@ -236,22 +199,10 @@ mod tests {
         let mut purse = Purse::new(5, Credit { results: 2, bytes: 2 });
         purse.send(7, 1);
         let same = Credit { results: 2, bytes: 2 };
-        assert_eq!(
-            purse.handle_ack(Ack {
-                committed: 5,
-                credit: same
-            }),
-            Ok(false)
-        );
+        assert_eq!(purse.handle_ack(Ack { committed: 5, credit: same }), Ok(false));
         for (committed, results, bytes) in [(4, 2, 2), (8, 2, 2), (7, 1, 2), (7, 2, 1)] {
-            let ack = Ack {
-                committed,
-                credit: Credit { results, bytes },
-            };
-            assert!(
-                matches!(purse.handle_ack(ack), Err(SealedError::PeerMisbehaved(_))),
-                "{ack:?}"
-            );
+            let ack = Ack { committed, credit: Credit { results, bytes } };
+            assert!(matches!(purse.handle_ack(ack), Err(SealedError::PeerMisbehaved(_))), "{ack:?}");
         }
     }
 

@@ -71,9 +71,7 @@ pub enum SealedError {
     #[error("a message was damaged or forged on its way: the session is begun anew")]
     Forged,
     /// A message is longer than the protocol allows.
-    #[error(
-        "{what} of {bytes} bytes, where {max} are allowed: the peer is not Understudy, or a broken version of it"
-    )]
+    #[error("{what} of {bytes} bytes, where {max} are allowed: the peer is not Understudy, or a broken version of it")]
     TooLong {
         /// The kind of message.
         what: &'static str,
@@ -196,7 +194,9 @@ impl fmt::Display for Reason {
             Reason::Misbehaved => "it was sent something against the protocol; its log says what",
             Reason::Silent => "it heard nothing from this side for too long",
             Reason::NewEpoch => "its spool was restored from an older copy; it comes again with a new epoch",
-            Reason::Other(code) => return write!(f, "reason {code}, which this version does not know; its log says more"),
+            Reason::Other(code) => {
+                return write!(f, "reason {code}, which this version does not know; its log says more");
+            }
         })
     }
 }

@@ -79,10 +79,7 @@ impl Ack {
     pub(super) fn decode(content: &[u8]) -> Option<Self> {
         let mut reader = Reader(content);
         let committed = reader.u64()?;
-        let credit = Credit {
-            results: reader.u64()?,
-            bytes: reader.u64()?,
-        };
+        let credit = Credit { results: reader.u64()?, bytes: reader.u64()? };
         Some(Ack { committed, credit })
     }
 }
@@ -129,12 +126,7 @@ mod tests {
     #[test]
     fn the_other_frames_are_laid_out_as_documented() {
         let mut out = Vec::new();
-        let heartbeat = Heartbeat {
-            time_us: 1,
-            echo_us: -1,
-            held_us: 256,
-            core: CoreVerdict::DeadCrash,
-        };
+        let heartbeat = Heartbeat { time_us: 1, echo_us: -1, held_us: 256, core: CoreVerdict::DeadCrash };
         heartbeat.encode(&mut out);
         let mut expected = vec![0, 0, 0, 21, 2, 0, 0, 0, 0, 0, 0, 0, 1];
         expected.extend([0xff; 8]);
@@ -143,15 +135,10 @@ mod tests {
         assert_eq!(Heartbeat::decode(&out[5..]), Some(heartbeat));
 
         out.clear();
-        let ack = Ack {
-            committed: 7,
-            credit: Credit { results: 8, bytes: 9 },
-        };
+        let ack = Ack { committed: 7, credit: Credit { results: 8, bytes: 9 } };
         ack.encode(&mut out);
         let mut expected = vec![0, 0, 0, 24, 3];
-        [7, 8, 9]
-            .iter()
-            .for_each(|number| expected.extend([0, 0, 0, 0, 0, 0, 0, *number]));
+        [7, 8, 9].iter().for_each(|number| expected.extend([0, 0, 0, 0, 0, 0, 0, *number]));
         assert_eq!(out, expected);
         assert_eq!(Ack::decode(&out[5..]), Some(ack));
 
@@ -164,10 +151,7 @@ mod tests {
     #[test]
     fn what_is_too_short_is_refused() {
         for end in 0..20 {
-            assert_eq!(
-                (Heartbeat::decode(&vec![1; end]), Ack::decode(&vec![1; end])),
-                (None, None)
-            );
+            assert_eq!((Heartbeat::decode(&vec![1; end]), Ack::decode(&vec![1; end])), (None, None));
         }
         assert_eq!(decode_goodbye(&[]), None);
     }
@@ -175,12 +159,7 @@ mod tests {
     #[test]
     fn later_additions_are_ignored() {
         let mut out = Vec::new();
-        let heartbeat = Heartbeat {
-            time_us: 1,
-            echo_us: 2,
-            held_us: 3,
-            core: CoreVerdict::Alive,
-        };
+        let heartbeat = Heartbeat { time_us: 1, echo_us: 2, held_us: 3, core: CoreVerdict::Alive };
         heartbeat.encode(&mut out);
         out.extend(b"more");
         assert_eq!(Heartbeat::decode(&out[5..]), Some(heartbeat));

@@ -118,16 +118,9 @@ impl Answer {
             WELCOME => {
                 reader.version_and_features()?;
                 let accepted = reader.u64()?;
-                let credit = Credit {
-                    results: reader.u64()?,
-                    bytes: reader.u64()?,
-                };
+                let credit = Credit { results: reader.u64()?, bytes: reader.u64()? };
                 let node = reader.node_name()?;
-                Some(Answer::Welcome(Welcome {
-                    node,
-                    accepted,
-                    credit,
-                }))
+                Some(Answer::Welcome(Welcome { node, accepted, credit }))
             }
             REFUSAL => {
                 let reason = Reason::from_code(reader.u8()?);
@@ -200,13 +193,7 @@ mod tests {
     }
 
     fn hello() -> Hello {
-        Hello {
-            node: name("master"),
-            spool: SpoolId([0xab; 16]),
-            epoch: 3,
-            oldest: 17,
-            newest: 1 << 40,
-        }
+        Hello { node: name("master"), spool: SpoolId([0xab; 16]), epoch: 3, oldest: 17, newest: 1 << 40 }
     }
 
     #[test]
@@ -224,15 +211,8 @@ mod tests {
 
     #[test]
     fn answers_are_laid_out_as_documented() {
-        let credit = Credit {
-            results: 258,
-            bytes: 65_536,
-        };
-        let welcome = Answer::Welcome(Welcome {
-            node: name("standby"),
-            accepted: 9,
-            credit,
-        });
+        let credit = Credit { results: 258, bytes: 65_536 };
+        let welcome = Answer::Welcome(Welcome { node: name("standby"), accepted: 9, credit });
         let mut expected = vec![1, 1, 0, 0, 0, 0];
         expected.extend([0, 0, 0, 0, 0, 0, 0, 9]);
         expected.extend([0, 0, 0, 0, 0, 0, 1, 2]);
@@ -262,15 +242,8 @@ mod tests {
         let credit = Credit::default();
         let bytes = hello().encode();
         (0..bytes.len()).for_each(|end| assert_eq!(Hello::decode(&bytes[..end]), None));
-        let welcome = Welcome {
-            node: name("standby"),
-            accepted: 9,
-            credit,
-        };
-        for answer in [
-            Answer::Welcome(welcome),
-            Answer::Refusal(name("standby"), Reason::OwnName),
-        ] {
+        let welcome = Welcome { node: name("standby"), accepted: 9, credit };
+        for answer in [Answer::Welcome(welcome), Answer::Refusal(name("standby"), Reason::OwnName)] {
             let bytes = answer.encode();
             (0..bytes.len()).for_each(|end| assert_eq!(Answer::decode(&bytes[..end]), None));
         }

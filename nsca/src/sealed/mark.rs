@@ -35,19 +35,11 @@ pub fn is_marked(iv: &[u8; IV_BYTES]) -> bool {
 
 /// What a sender answers that accepts the offer in `iv`.
 pub fn upgrade_request(iv: &[u8; IV_BYTES]) -> [u8; UPGRADE_BYTES] {
-    Sha256::new()
-        .chain_update(UPGRADE_LABEL)
-        .chain_update(iv)
-        .finalize()
-        .into()
+    Sha256::new().chain_update(UPGRADE_LABEL).chain_update(iv).finalize().into()
 }
 
 fn mark(random: &[u8]) -> [u8; MARK_BYTES] {
-    let hash: [u8; 32] = Sha256::new()
-        .chain_update(MARK_LABEL)
-        .chain_update(random)
-        .finalize()
-        .into();
+    let hash: [u8; 32] = Sha256::new().chain_update(MARK_LABEL).chain_update(random).finalize().into();
     *hash.first_chunk().expect("a SHA-256 is longer than a mark")
 }
 

@@ -120,8 +120,8 @@
 //! of a result that is longer than a message; silence is therefore judged by messages, not by heartbeats.
 //!
 //! **Invariants:** no result is given out that is not authentic, fresh and within the credit; nothing is sent before the
-//! other side has proven that it knows the key, but for the encrypted Hello; a peer without the key costs 1 KiB and two
-//! multiplications on the curve.
+//! other side has proven that it knows the key, but for the encrypted Hello; a peer without the key costs 1 KiB and a few
+//! hashes.
 //!
 //! `tests/data/sealed/session.py` is a second implementation of everything above; what it computed is what the tests
 //! compare with.

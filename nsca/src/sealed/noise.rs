@@ -83,17 +83,13 @@ impl Handshake {
     /// The side that speaks first.
     pub(super) fn initiator(psk: &Psk, prologue: &[u8], ephemeral: Ephemeral) -> Self {
         let handshake = builder(psk, prologue, ephemeral).build_initiator();
-        Handshake(Box::new(
-            handshake.expect("the pattern needs nothing that is not set"),
-        ))
+        Handshake(Box::new(handshake.expect("the pattern needs nothing that is not set")))
     }
 
     /// The side that answers.
     pub(super) fn responder(psk: &Psk, prologue: &[u8], ephemeral: Ephemeral) -> Self {
         let handshake = builder(psk, prologue, ephemeral).build_responder();
-        Handshake(Box::new(
-            handshake.expect("the pattern needs nothing that is not set"),
-        ))
+        Handshake(Box::new(handshake.expect("the pattern needs nothing that is not set")))
     }
 
     /// Appends the next message.
@@ -101,35 +97,22 @@ impl Handshake {
         let bytes = PUBLIC_KEY_BYTES + payload.len() + TAG_BYTES;
         assert!(bytes <= MAX_HANDSHAKE_MESSAGE_BYTES, "node names are bounded");
         let message = put_length(bytes, out);
-        let written = self
-            .0
-            .write_message(payload, message)
-            .expect("it is this side's turn, and there is room");
+        let written = self.0.write_message(payload, message).expect("it is this side's turn, and there is room");
         assert_eq!(written, bytes);
     }
 
     /// The payload of the other side's message.
     pub(super) fn read(&mut self, message: &[u8]) -> Result<Vec<u8>, NotAuthentic> {
         let mut payload = vec![0; message.len()];
-        let bytes = self
-            .0
-            .read_message(message, &mut payload)
-            .map_err(|_| NotAuthentic)?;
+        let bytes = self.0.read_message(message, &mut payload).map_err(|_| NotAuthentic)?;
         payload.truncate(bytes);
         Ok(payload)
     }
 
     /// The keys, after both messages.
     pub(super) fn into_transport(self) -> Transport {
-        let noise = self
-            .0
-            .into_transport_mode()
-            .expect("both messages have been exchanged");
-        Transport {
-            noise,
-            sealed: 0,
-            opened: 0,
-        }
+        let noise = self.0.into_transport_mode().expect("both messages have been exchanged");
+        Transport { noise, sealed: 0, opened: 0 }
     }
 }
 
@@ -137,9 +120,7 @@ impl Transport {
     /// Appends a message with `payload`, of at most [`MAX_PAYLOAD_BYTES`].
     pub(super) fn seal(&mut self, payload: &[u8], out: &mut Vec<u8>) {
         let message = put_length(payload.len() + TAG_BYTES, out);
-        self.noise
-            .write_message(payload, message)
-            .expect("the payload fits, and 2⁶⁴ messages are never sent");
+        self.noise.write_message(payload, message).expect("the payload fits, and 2⁶⁴ messages are never sent");
         self.sealed += 1;
         if self.sealed.is_multiple_of(MESSAGES_PER_KEY) {
             self.noise.rekey_outgoing();
@@ -166,10 +147,7 @@ impl Transport {
 impl Arriving {
     /// For messages of at most `max_bytes`.
     pub(super) fn new(max_bytes: usize) -> Self {
-        Arriving {
-            buffer: Vec::new(),
-            max_bytes,
-        }
+        Arriving { buffer: Vec::new(), max_bytes }
     }
 
     /// Takes bytes up to the end of the message and returns how many.
@@ -212,9 +190,7 @@ impl Arriving {
     }
 
     fn length(&self) -> Option<usize> {
-        self.buffer
-            .first_chunk()
-            .map(|length| u16::from_be_bytes(*length).into())
+        self.buffer.first_chunk().map(|length| u16::from_be_bytes(*length).into())
     }
 }
 

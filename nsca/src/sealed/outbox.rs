@@ -13,10 +13,7 @@ impl Outbox {
     }
 
     pub(super) fn handle_sent(&mut self, bytes: usize) {
-        assert!(
-            bytes <= self.waiting().len(),
-            "no more can be sent than was waiting"
-        );
+        assert!(bytes <= self.waiting().len(), "no more can be sent than was waiting");
         self.sent += bytes;
         if self.sent == self.bytes.len() {
             self.bytes.clear();

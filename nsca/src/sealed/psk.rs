@@ -57,9 +57,7 @@ impl Psk {
             Ok(key) => Some(key),
             Err(_) => from_hex(contents.trim_ascii()),
         };
-        key.map(Psk::new).ok_or(KeyError::NotAKey {
-            bytes: contents.len(),
-        })
+        key.map(Psk::new).ok_or(KeyError::NotAKey { bytes: contents.len() })
     }
 
     /// A key from a password: Argon2id (19 MiB, 2 passes, 1 lane, salt `understudy sealed 1`).
@@ -73,8 +71,7 @@ impl Psk {
         if password.is_empty() {
             return Err(KeyError::EmptyPassword);
         }
-        let params =
-            Params::new(MEMORY_KIB, PASSES, LANES, Some(KEY_BYTES)).expect("these parameters are valid");
+        let params = Params::new(MEMORY_KIB, PASSES, LANES, Some(KEY_BYTES)).expect("these parameters are valid");
         let mut key = Zeroizing::new([0; KEY_BYTES]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(password, SALT, &mut *key)
@@ -127,11 +124,7 @@ mod tests {
     fn a_key_file_may_be_text_or_bytes() {
         let key: [u8; KEY_BYTES] = std::array::from_fn(|i| u8::try_from(i * 8).unwrap());
         let text = key_file_text(&key);
-        for contents in [
-            text.clone(),
-            format!("{text}\n"),
-            format!(" {}\r\n", text.to_ascii_uppercase()),
-        ] {
+        for contents in [text.clone(), format!("{text}\n"), format!(" {}\r\n", text.to_ascii_uppercase())] {
             assert_eq!(Psk::from_key_file(contents.as_bytes()).unwrap().bytes(), &key);
         }
         assert_eq!(Psk::from_key_file(&key).unwrap().bytes(), &key);
@@ -139,14 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_refused() {
-        for contents in [
-            &b""[..],
-            &[b'0'; 63],
-            &[b'g'; 64],
-            &[0; 31],
-            &[0; 33],
-            &[b'+'; 64],
-        ] {
+        for contents in [&b""[..], &[b'0'; 63], &[b'g'; 64], &[0; 31], &[0; 33], &[b'+'; 64]] {
             let error = Psk::from_key_file(contents).unwrap_err();
             assert!(error.to_string().contains("understudy key"), "{error}");
         }

@@ -25,13 +25,7 @@ impl Pulse {
     pub(super) fn new(stale_after: Duration, core: CoreVerdict, now: Instant, timers: &mut Timers) -> Self {
         timers.set(Timer::Heartbeat, now + HEARTBEAT_INTERVAL);
         timers.set(Timer::Silence, now + stale_after);
-        Pulse {
-            stale_after,
-            core,
-            due: true,
-            newest: None,
-            measurements: Measurements::default(),
-        }
+        Pulse { stale_after, core, due: true, newest: None, measurements: Measurements::default() }
     }
 
     pub(super) fn stale_after(&self) -> Duration {
@@ -71,12 +65,7 @@ impl Pulse {
                 None => (0, Duration::ZERO),
             };
             let held_us = u32::try_from(held.as_micros()).unwrap_or(u32::MAX);
-            Heartbeat {
-                time_us: now.unix_us,
-                echo_us,
-                held_us,
-                core: self.core,
-            }
+            Heartbeat { time_us: now.unix_us, echo_us, held_us, core: self.core }
         })
     }
 }

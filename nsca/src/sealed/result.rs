@@ -69,9 +69,7 @@ impl<'a> ResultFrame<'a> {
             && self.host.len() <= usize::from(u16::MAX)
             && self.service.len() <= usize::from(u16::MAX);
         let texts = [self.origin, self.host, self.service, self.output].map(<[u8]>::len);
-        let content = texts
-            .iter()
-            .fold(RESULT_FIXED_BYTES, |sum, text| sum.saturating_add(*text));
+        let content = texts.iter().fold(RESULT_FIXED_BYTES, |sum, text| sum.saturating_add(*text));
         (fits && content <= MAX_FRAME_BYTES).then_some(HEADER_BYTES + content)
     }
 
@@ -258,45 +256,14 @@ mod tests {
     fn the_longest_result_fills_a_frame() {
         let texts = 3 + 3 + 4;
         let mut output = vec![b'x'; MAX_FRAME_BYTES - RESULT_FIXED_BYTES - texts];
-        let longest = ResultFrame {
-            output: &output,
-            ..result()
-        };
+        let longest = ResultFrame { output: &output, ..result() };
         assert_eq!(longest.frame_bytes(), Some(HEADER_BYTES + MAX_FRAME_BYTES));
         assert_eq!(encoded(&longest).len(), HEADER_BYTES + MAX_FRAME_BYTES);
         output.push(b'x');
-        assert_eq!(
-            ResultFrame {
-                output: &output,
-                ..result()
-            }
-            .frame_bytes(),
-            None
-        );
-        assert_eq!(
-            ResultFrame {
-                origin: &[b'x'; 256],
-                ..result()
-            }
-            .frame_bytes(),
-            None
-        );
-        assert_eq!(
-            ResultFrame {
-                host: &[b'x'; 65_536],
-                ..result()
-            }
-            .frame_bytes(),
-            None
-        );
-        assert_eq!(
-            ResultFrame {
-                service: &[b'x'; 65_536],
-                ..result()
-            }
-            .frame_bytes(),
-            None
-        );
+        assert_eq!(ResultFrame { output: &output, ..result() }.frame_bytes(), None);
+        assert_eq!(ResultFrame { origin: &[b'x'; 256], ..result() }.frame_bytes(), None);
+        assert_eq!(ResultFrame { host: &[b'x'; 65_536], ..result() }.frame_bytes(), None);
+        assert_eq!(ResultFrame { service: &[b'x'; 65_536], ..result() }.frame_bytes(), None);
     }
 
     proptest! {

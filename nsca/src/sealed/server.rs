@@ -13,8 +13,8 @@ use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason,
-    ResultFrame, SealedError, Welcome, Window, upgrade_request,
+    ClockOffset, CoreVerdict, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason, ResultFrame,
+    SealedError, Welcome, Window, upgrade_request,
 };
 use crate::packet::Init;
 
@@ -105,13 +105,7 @@ impl Server {
         timers.set(Timer::Handshake, now.instant + HANDSHAKE_TIMEOUT);
         let arriving = Arriving::new(MAX_HANDSHAKE_MESSAGE_BYTES);
         let state = State::Upgraded { handshake, arriving };
-        Server {
-            settings,
-            timestamp: init.timestamp,
-            state,
-            timers,
-            out: Outbox::default(),
-        }
+        Server { settings, timestamp: init.timestamp, state, timers, out: Outbox::default() }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -173,23 +167,11 @@ impl Server {
             return;
         };
         let ledger = Ledger::new(accepted, self.settings.window);
-        let welcome = Welcome {
-            node: self.settings.node.clone(),
-            accepted,
-            credit: ledger.granted(),
-        };
+        let welcome = Welcome { node: self.settings.node.clone(), accepted, credit: ledger.granted() };
         handshake.write(&Answer::Welcome(welcome).encode(), self.out.end());
-        let pulse = Pulse::new(
-            self.settings.stale_after,
-            self.settings.core,
-            now.instant,
-            &mut self.timers,
-        );
+        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, now.instant, &mut self.timers);
         let channel = Channel::new(handshake.into_transport(), self.timestamp, pulse, now);
-        self.state = State::Established {
-            channel: Box::new(channel),
-            ledger,
-        };
+        self.state = State::Established { channel: Box::new(channel), ledger };
     }
 
     /// Takes no results. Transmit the answer and close the connection. Does nothing in a session that has failed
@@ -252,9 +234,7 @@ impl Server {
     /// What is to be written to the socket, until it is empty. Tell [`handle_sent`](Self::handle_sent) how much of
     /// it was.
     pub fn poll_transmit(&mut self, now: Now) -> &[u8] {
-        if let (true, State::Established { channel, ledger }) =
-            (self.out.waiting().is_empty(), &mut self.state)
-        {
+        if let (true, State::Established { channel, ledger }) = (self.out.waiting().is_empty(), &mut self.state) {
             channel.seal(|| ledger.take_ack(), now, self.out.end());
         }
         self.out.waiting()
@@ -337,8 +317,7 @@ impl Server {
 
     /// Ends the session and returns why.
     fn fail(&mut self, error: SealedError) -> SealedError {
-        if let (State::Established { channel, .. }, Some(reason)) = (&mut self.state, error.parting_reason())
-        {
+        if let (State::Established { channel, .. }, Some(reason)) = (&mut self.state, error.parting_reason()) {
             channel.abort(reason, self.out.end());
         }
         self.timers.stop_all();
@@ -347,20 +326,14 @@ impl Server {
     }
 }
 
-fn next_event(
-    channel: &mut Channel,
-    ledger: &mut Ledger,
-    timers: &mut Timers,
-) -> Result<Option<Next>, SealedError> {
+fn next_event(channel: &mut Channel, ledger: &mut Ledger, timers: &mut Timers) -> Result<Option<Next>, SealedError> {
     let Some(received) = channel.poll_frame(timers)? else {
         return Ok(None);
     };
     Ok(Some(match received {
         Received::Result(content) => {
             let frame_bytes = HEADER_BYTES + content.len();
-            let result = channel
-                .result(content.clone())
-                .ok_or(SealedError::InvalidMessage("a result"))?;
+            let result = channel.result(content.clone()).ok_or(SealedError::InvalidMessage("a result"))?;
             ledger.receive(result.sequence, frame_bytes)?;
             Next::Result(content)
         }

@@ -41,9 +41,7 @@ impl Timers {
 
     /// Stops a timer that has expired and returns it.
     pub(super) fn take_expired(&mut self, now: Instant) -> Option<Timer> {
-        let expired = Timer::ALL
-            .into_iter()
-            .find(|timer| self.0[*timer as usize].is_some_and(|at| at <= now))?;
+        let expired = Timer::ALL.into_iter().find(|timer| self.0[*timer as usize].is_some_and(|at| at <= now))?;
         self.stop(expired);
         Some(expired)
     }

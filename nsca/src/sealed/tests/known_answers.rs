@@ -14,9 +14,7 @@ impl Session {
 
     fn bytes(&self, name: &str) -> Vec<u8> {
         let digits = self.0[name].as_bytes().chunks(2);
-        digits
-            .map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
+        digits.map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
     }
 }
 
@@ -41,24 +39,11 @@ fn a_session_is_the_same_byte_for_byte() {
 
     pair.server.welcome(7, pair.clock.now());
     let answer = pair.server_sends();
-    assert_eq!(
-        answer,
-        [session.bytes("welcome"), session.bytes("server_heartbeat")].concat()
-    );
+    assert_eq!(answer, [session.bytes("welcome"), session.bytes("server_heartbeat")].concat());
     pair.clock.advance(Duration::from_millis(150));
     let events = pair.give_client(&answer).unwrap();
-    let credit = Credit {
-        results: 4096,
-        bytes: 4 << 20,
-    };
-    assert_eq!(
-        events[0],
-        ClientEvent::Welcome(Welcome {
-            node: name("standby"),
-            accepted: 7,
-            credit
-        })
-    );
+    let credit = Credit { results: 4096, bytes: 4 << 20 };
+    assert_eq!(events[0], ClientEvent::Welcome(Welcome { node: name("standby"), accepted: 7, credit }));
 
     pair.clock.advance(Duration::from_millis(100));
     let sent = ResultFrame {
@@ -77,10 +62,7 @@ fn a_session_is_the_same_byte_for_byte() {
     let bytes = pair.client_sends();
     assert_eq!(bytes, session.bytes("client_heartbeat_and_result"));
     let events = pair.give_server(&bytes).unwrap();
-    assert!(
-        matches!(events[..], [Event::Heartbeat(_), Event::Result(_)]),
-        "{events:?}"
-    );
+    assert!(matches!(events[..], [Event::Heartbeat(_), Event::Result(_)]), "{events:?}");
 
     pair.server.acknowledge(8);
     let ack = pair.server_sends();
@@ -94,8 +76,5 @@ fn a_session_is_the_same_byte_for_byte() {
     pair.client.goodbye(Reason::Stopping);
     let goodbye = pair.client_sends();
     assert_eq!(goodbye, session.bytes("goodbye_under_the_second_key"));
-    assert_eq!(
-        pair.give_server(&goodbye),
-        Ok(vec![Event::Goodbye(Reason::Stopping)])
-    );
+    assert_eq!(pair.give_server(&goodbye), Ok(vec![Event::Goodbye(Reason::Stopping)]));
 }

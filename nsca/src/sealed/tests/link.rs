@@ -37,11 +37,7 @@ impl Wire {
     fn arrive(&mut self, random: &mut Random) -> Vec<u8> {
         self.stalled |= random.below(1000) == 0;
         let most = if random.below(4) == 0 { 16 } else { 40_000 };
-        let bytes = if self.stalled {
-            0
-        } else {
-            self.under_way.len().min(random.below(most))
-        };
+        let bytes = if self.stalled { 0 } else { self.under_way.len().min(random.below(most)) };
         self.under_way.drain(..bytes).collect()
     }
 }
@@ -68,16 +64,10 @@ impl World {
                 sequence += 1 + random.below(10).saturating_sub(7) as u64;
                 let longest = if random.below(50) == 0 { 150_000 } else { 300 };
                 let byte = random.next().to_le_bytes()[0];
-                Said {
-                    sequence,
-                    output: vec![byte; random.below(longest)],
-                }
+                Said { sequence, output: vec![byte; random.below(longest)] }
             })
             .collect();
-        let window = Window {
-            results: 1 + u32::try_from(random.below(100)).unwrap(),
-            bytes: 20_000,
-        };
+        let window = Window { results: 1 + u32::try_from(random.below(100)).unwrap(), bytes: 20_000 };
         World {
             random,
             clock: Clock::new(),
@@ -95,23 +85,15 @@ impl World {
     }
 
     fn accepted(&self) -> u64 {
-        self.journal[..self.committed]
-            .last()
-            .map_or(0, |said| said.sequence)
+        self.journal[..self.committed].last().map_or(0, |said| said.sequence)
     }
 
     fn connect(&mut self) -> (Client, Server) {
         let random = std::array::from_fn(|_| self.random.next().to_le_bytes()[0]);
-        let init = Init {
-            iv: marked_iv(&random),
-            timestamp: TIMESTAMP,
-        };
+        let init = Init { iv: marked_iv(&random), timestamp: TIMESTAMP };
         let mut settings = client_settings();
         settings.hello.newest = self.newest();
-        let server_settings = ServerSettings {
-            window: self.window,
-            ..server_settings()
-        };
+        let server_settings = ServerSettings { window: self.window, ..server_settings() };
         let now = self.clock.now();
         let client = Client::new(&psk(), &init, settings, self.random.ephemeral(), now);
         let server = Server::new(&psk(), &init, server_settings, self.random.ephemeral(), now);
@@ -137,8 +119,7 @@ impl World {
             if life == 0 {
                 return Ok(());
             }
-            self.clock
-                .advance(Duration::from_millis(self.random.below(100) as u64));
+            self.clock.advance(Duration::from_millis(self.random.below(100) as u64));
             self.transmit(&mut client, &mut next, &mut there);
             let bytes = there.arrive(&mut self.random);
             let (request, bytes) = bytes.split_at(upgrade.min(bytes.len()));
@@ -151,20 +132,12 @@ impl World {
         Ok(())
     }
 
-    fn hear(
-        &mut self,
-        client: &mut Client,
-        next: &mut Option<usize>,
-        back: &mut Wire,
-    ) -> Result<(), SealedError> {
+    fn hear(&mut self, client: &mut Client, next: &mut Option<usize>, back: &mut Wire) -> Result<(), SealedError> {
         let bytes = back.arrive(&mut self.random);
         for event in client_takes(client, &bytes, self.clock.now())? {
             match event {
                 ClientEvent::Welcome(welcome) => {
-                    *next = Some(
-                        self.spool
-                            .partition_point(|said| said.sequence <= welcome.accepted),
-                    );
+                    *next = Some(self.spool.partition_point(|said| said.sequence <= welcome.accepted));
                     self.acknowledged = self.acknowledged.max(welcome.accepted);
                 }
                 ClientEvent::Acknowledged(sequence) => self.acknowledged = sequence,
@@ -200,10 +173,7 @@ impl World {
                 Event::Goodbye(reason) => panic!("{reason}"),
             }
         }
-        assert!(
-            self.journal.len() - self.committed <= self.window.results as usize,
-            "more than was allowed"
-        );
+        assert!(self.journal.len() - self.committed <= self.window.results as usize, "more than was allowed");
         if self.random.below(3) == 0 {
             self.committed = self.journal.len();
             server.acknowledge(self.accepted());
@@ -237,8 +207,5 @@ fn everything_arrives_once_and_in_order() {
         connections += world.connections;
     }
     // Else the network was too kind to show anything.
-    assert!(
-        results > 30_000 && connections > 1_000 && silences > 20,
-        "{results}, {connections}, {silences}"
-    );
+    assert!(results > 30_000 && connections > 1_000 && silences > 20, "{results}, {connections}, {silences}");
 }

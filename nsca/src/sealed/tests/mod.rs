@@ -26,10 +26,7 @@ pub(crate) struct Clock(Now);
 
 impl Clock {
     pub(crate) fn new() -> Self {
-        Clock(Now {
-            instant: Instant::now(),
-            unix_us: i64::from(TIMESTAMP) * 1_000_000,
-        })
+        Clock(Now { instant: Instant::now(), unix_us: i64::from(TIMESTAMP) * 1_000_000 })
     }
 
     pub(crate) fn now(self) -> Now {
@@ -48,36 +45,18 @@ pub(crate) fn name(name: &str) -> NodeName {
 
 pub(crate) fn init() -> Init {
     let random = std::array::from_fn(|i| u8::try_from((7 * i + 1) % 256).unwrap());
-    Init {
-        iv: marked_iv(&random),
-        timestamp: TIMESTAMP,
-    }
+    Init { iv: marked_iv(&random), timestamp: TIMESTAMP }
 }
 
 pub(crate) fn client_settings() -> ClientSettings {
     let spool = SpoolId(std::array::from_fn(|i| u8::try_from(100 + i).unwrap()));
-    let hello = Hello {
-        node: name("master"),
-        spool,
-        epoch: 2,
-        oldest: 5,
-        newest: 9,
-    };
-    ClientSettings {
-        hello,
-        core: CoreVerdict::Alive,
-        stale_after: STALE_AFTER,
-    }
+    let hello = Hello { node: name("master"), spool, epoch: 2, oldest: 5, newest: 9 };
+    ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER }
 }
 
 pub(crate) fn server_settings() -> ServerSettings {
     let window = Window::default();
-    ServerSettings {
-        node: name("standby"),
-        window,
-        core: CoreVerdict::Unknown,
-        stale_after: STALE_AFTER,
-    }
+    ServerSettings { node: name("standby"), window, core: CoreVerdict::Unknown, stale_after: STALE_AFTER }
 }
 
 pub(crate) fn psk() -> Psk {
@@ -85,23 +64,11 @@ pub(crate) fn psk() -> Psk {
 }
 
 pub(super) fn client(clock: Clock) -> Client {
-    Client::new(
-        &psk(),
-        &init(),
-        client_settings(),
-        Ephemeral::new([0x11; 32]),
-        clock.now(),
-    )
+    Client::new(&psk(), &init(), client_settings(), Ephemeral::new([0x11; 32]), clock.now())
 }
 
 pub(super) fn server(clock: Clock) -> Server {
-    Server::new(
-        &psk(),
-        &init(),
-        server_settings(),
-        Ephemeral::new([0x22; 32]),
-        clock.now(),
-    )
+    Server::new(&psk(), &init(), server_settings(), Ephemeral::new([0x22; 32]), clock.now())
 }
 
 /// Both sides, with what a perfect network would do between them.
@@ -117,11 +84,7 @@ impl Pair {
         let now = clock.now();
         let client = Client::new(&psk(), &init(), client, Ephemeral::new([0x11; 32]), now);
         let server = Server::new(&psk(), &init(), server, Ephemeral::new([0x22; 32]), now);
-        Pair {
-            clock,
-            client,
-            server,
-        }
+        Pair { clock, client, server }
     }
 
     /// A pair whose server accepted everything up to `accepted` before.
@@ -139,10 +102,7 @@ impl Pair {
         self.server.welcome(accepted, self.clock.now());
         let answer = self.server_sends();
         let events = self.give_client(&answer).unwrap();
-        assert!(
-            matches!(events[..], [ClientEvent::Welcome(_), ClientEvent::Heartbeat(_)]),
-            "{events:?}"
-        );
+        assert!(matches!(events[..], [ClientEvent::Welcome(_), ClientEvent::Heartbeat(_)]), "{events:?}");
     }
 
     /// Everything that the client wants to send.
@@ -212,21 +172,16 @@ impl From<ServerEvent<'_>> for Event {
     fn from(event: ServerEvent<'_>) -> Self {
         match event {
             ServerEvent::Hello(hello) => Event::Hello(hello),
-            ServerEvent::Result(result) => Event::Result(Said {
-                sequence: result.sequence,
-                output: result.output.to_vec(),
-            }),
+            ServerEvent::Result(result) => {
+                Event::Result(Said { sequence: result.sequence, output: result.output.to_vec() })
+            }
             ServerEvent::Heartbeat(heartbeat) => Event::Heartbeat(heartbeat),
             ServerEvent::Goodbye(reason) => Event::Goodbye(reason),
         }
     }
 }
 
-pub(super) fn server_takes(
-    server: &mut Server,
-    mut bytes: &[u8],
-    now: Now,
-) -> Result<Vec<Event>, SealedError> {
+pub(super) fn server_takes(server: &mut Server, mut bytes: &[u8], now: Now) -> Result<Vec<Event>, SealedError> {
     let mut events = Vec::new();
     loop {
         while let Some(event) = server.poll_event()? {
@@ -241,11 +196,7 @@ pub(super) fn server_takes(
     }
 }
 
-pub(super) fn client_takes(
-    client: &mut Client,
-    mut bytes: &[u8],
-    now: Now,
-) -> Result<Vec<ClientEvent>, SealedError> {
+pub(super) fn client_takes(client: &mut Client, mut bytes: &[u8], now: Now) -> Result<Vec<ClientEvent>, SealedError> {
     let mut events = Vec::new();
     loop {
         while let Some(event) = client.poll_event()? {

@@ -21,32 +21,20 @@ fn a_long_output_arrives_whole() {
     for (sequence, output) in (8..).zip(&outputs) {
         assert_eq!(pair.client.send(&result(sequence, output)), Sent::Taken);
         let events = pair.there();
-        let expected = Event::Result(Said {
-            sequence,
-            output: output.clone(),
-        });
+        let expected = Event::Result(Said { sequence, output: output.clone() });
         assert_eq!(events.last(), Some(&expected));
     }
-    assert_eq!(
-        pair.client.send(&result(99, &vec![0; MAX_FRAME_BYTES])),
-        Sent::TooLong
-    );
+    assert_eq!(pair.client.send(&result(99, &vec![0; MAX_FRAME_BYTES])), Sent::TooLong);
 }
 
 #[test]
 fn many_results_share_a_message() {
     let mut pair = Pair::established(0);
     let _heartbeat = pair.there();
-    let taken = (1..)
-        .take_while(|n| pair.client.send(&result(*n, &[b'x'; 100])) == Sent::Taken)
-        .count();
+    let taken = (1..).take_while(|n| pair.client.send(&result(*n, &[b'x'; 100])) == Sent::Taken).count();
     assert!(taken > 300, "{taken}");
     let bytes = pair.client_sends();
-    assert_eq!(
-        usize::from(u16::from_be_bytes([bytes[0], bytes[1]])),
-        bytes.len() - 2,
-        "one message"
-    );
+    assert_eq!(usize::from(u16::from_be_bytes([bytes[0], bytes[1]])), bytes.len() - 2, "one message");
     assert_eq!(sequences(&pair.give_server(&bytes).unwrap()).len(), taken);
 }
 
@@ -67,23 +55,10 @@ fn heartbeats_go_ahead_of_results() {
     pair.client.set_core(CoreVerdict::DeadCrash);
     assert!(unsent <= 2 + 65_535, "one message is on its way");
     let events = pair.there();
-    let heartbeat = events
-        .iter()
-        .position(|event| matches!(event, Event::Heartbeat(_)))
-        .unwrap();
-    assert!(matches!(
-        events[heartbeat],
-        Event::Heartbeat(Heartbeat {
-            core: CoreVerdict::DeadCrash,
-            ..
-        })
-    ));
+    let heartbeat = events.iter().position(|event| matches!(event, Event::Heartbeat(_))).unwrap();
+    assert!(matches!(events[heartbeat], Event::Heartbeat(Heartbeat { core: CoreVerdict::DeadCrash, .. })));
     let before = sequences(&events[..heartbeat]).len();
-    assert_eq!(
-        2 * before,
-        sequences(&events).len(),
-        "the message that was on its way, and no other"
-    );
+    assert_eq!(2 * before, sequences(&events).len(), "the message that was on its way, and no other");
 }
 
 #[test]
@@ -91,11 +66,7 @@ fn a_change_of_the_core_is_told_at_once() {
     let mut pair = Pair::established(0);
     let cores = |events: Vec<Event>| -> Vec<CoreVerdict> {
         let core = |event| {
-            if let Event::Heartbeat(heartbeat) = event {
-                heartbeat.core
-            } else {
-                panic!("{event:?}")
-            }
+            if let Event::Heartbeat(heartbeat) = event { heartbeat.core } else { panic!("{event:?}") }
         };
         events.into_iter().map(core).collect()
     };
@@ -112,26 +83,13 @@ fn a_change_of_the_core_is_told_at_once() {
 
 #[test]
 fn credit_is_never_exceeded() {
-    let window = Window {
-        results: 5,
-        bytes: 1000,
-    };
-    let mut pair = Pair::new(
-        client_settings(),
-        ServerSettings {
-            window,
-            ..server_settings()
-        },
-    );
+    let window = Window { results: 5, bytes: 1000 };
+    let mut pair = Pair::new(client_settings(), ServerSettings { window, ..server_settings() });
     pair.establish(0);
     let mut sequence = 0;
     for _ in 0..50 {
         let mut taken = Vec::new();
-        while pair
-            .client
-            .send(&result(sequence + 1, &vec![b'x'; 7 * taken.len()]))
-            == Sent::Taken
-        {
+        while pair.client.send(&result(sequence + 1, &vec![b'x'; 7 * taken.len()])) == Sent::Taken {
             sequence += 1;
             taken.push(sequence);
         }
@@ -145,32 +103,17 @@ fn credit_is_never_exceeded() {
 
 #[test]
 fn a_sender_that_ignores_credit_is_stopped() {
-    let window = Window {
-        results: 5,
-        bytes: 1000,
-    };
-    let mut pair = Pair::new(
-        client_settings(),
-        ServerSettings {
-            window,
-            ..server_settings()
-        },
-    );
+    let window = Window { results: 5, bytes: 1000 };
+    let mut pair = Pair::new(client_settings(), ServerSettings { window, ..server_settings() });
     pair.establish(0);
     let mut greedy = Pair::established(0);
     std::mem::swap(&mut greedy.client, &mut pair.client);
     (1..=6).for_each(|sequence| assert_eq!(pair.client.send(&result(sequence, b"")), Sent::Taken));
     let bytes = pair.client_sends();
     let error = pair.give_server(&bytes).unwrap_err();
-    assert_eq!(
-        error,
-        SealedError::PeerMisbehaved("sends more results than it was allowed to")
-    );
+    assert_eq!(error, SealedError::PeerMisbehaved("sends more results than it was allowed to"));
     let parting = pair.server_sends();
-    assert_eq!(
-        greedy.give_client(&parting),
-        Ok(vec![ClientEvent::Goodbye(Reason::Misbehaved)])
-    );
+    assert_eq!(greedy.give_client(&parting), Ok(vec![ClientEvent::Goodbye(Reason::Misbehaved)]));
 }
 
 #[test]
@@ -189,35 +132,20 @@ fn frames_of_an_unknown_kind_are_skipped() {
 
 #[test]
 fn frames_that_make_no_sense_end_the_session() {
-    let known = [
-        (1, &[0; 40][..]),
-        (2, &[0; 20]),
-        (3, &[0; 24]),
-        (4, &[]),
-        (1, &[]),
-    ];
+    let known = [(1, &[0; 40][..]), (2, &[0; 20]), (3, &[0; 24]), (4, &[]), (1, &[])];
     for (kind, content) in known {
         let mut pair = Pair::established(0);
         pair.client.inject_frame(kind, content);
         let bytes = pair.client_sends();
         let error = pair.give_server(&bytes).unwrap_err();
-        assert!(
-            matches!(
-                error,
-                SealedError::InvalidMessage(_) | SealedError::PeerMisbehaved(_)
-            ),
-            "{error:?}"
-        );
+        assert!(matches!(error, SealedError::InvalidMessage(_) | SealedError::PeerMisbehaved(_)), "{error:?}");
         assert_eq!(pair.server.poll_event(), Err(error));
     }
     let mut pair = Pair::established(0);
     pair.client.inject(&[0, 0x10, 0, 1, 1]);
     let bytes = pair.client_sends();
     let error = pair.give_server(&bytes).unwrap_err();
-    assert!(
-        matches!(error, SealedError::TooLong { bytes: 1_048_577, .. }),
-        "{error:?}"
-    );
+    assert!(matches!(error, SealedError::TooLong { bytes: 1_048_577, .. }), "{error:?}");
 }
 
 #[test]
@@ -231,15 +159,9 @@ fn a_silent_peer_is_given_up() {
     pair.clock.advance(Duration::from_millis(1));
     let now = pair.clock.now();
     assert_eq!(pair.client.poll_timeout(), Some(now.instant));
-    assert_eq!(
-        pair.client.handle_timeout(now),
-        Err(SealedError::Silent(STALE_AFTER))
-    );
+    assert_eq!(pair.client.handle_timeout(now), Err(SealedError::Silent(STALE_AFTER)));
     assert_eq!(pair.client.poll_timeout(), None);
-    assert_eq!(
-        pair.server.handle_timeout(now),
-        Err(SealedError::Silent(STALE_AFTER))
-    );
+    assert_eq!(pair.server.handle_timeout(now), Err(SealedError::Silent(STALE_AFTER)));
     assert_eq!(pair.client.poll_event(), Err(SealedError::Silent(STALE_AFTER)));
 }
 
@@ -257,10 +179,7 @@ fn the_clocks_are_compared() {
     let mut pair = Pair::established(0);
     assert_eq!(pair.client.clock_offset(), None);
     let hour = 3_600_000_000;
-    let ahead = |clock: Clock| Now {
-        unix_us: clock.now().unix_us + hour,
-        ..clock.now()
-    };
+    let ahead = |clock: Clock| Now { unix_us: clock.now().unix_us + hour, ..clock.now() };
     for _ in 0..3 {
         pair.advance(HEARTBEAT_INTERVAL);
         let bytes = pair.client_sends();
@@ -273,13 +192,7 @@ fn the_clocks_are_compared() {
         pair.give_client(&bytes).unwrap();
     }
     let offset = pair.client.clock_offset().unwrap();
-    assert_eq!(
-        offset,
-        ClockOffset {
-            ahead_us: hour,
-            round_trip: Duration::from_millis(20)
-        }
-    );
+    assert_eq!(offset, ClockOffset { ahead_us: hour, round_trip: Duration::from_millis(20) });
     assert_eq!(pair.server.clock_offset().unwrap().ahead_us, -hour);
 }
 
@@ -290,25 +203,12 @@ fn a_goodbye_comes_after_the_results_and_ends_the_session_in_order() {
     pair.client.goodbye(Reason::Stopping);
     assert_eq!(pair.client.send(&result(2, b"too late")), Sent::Later);
     let events = pair.there();
-    assert!(matches!(
-        events[..],
-        [
-            Event::Heartbeat(_),
-            Event::Result(_),
-            Event::Goodbye(Reason::Stopping)
-        ]
-    ));
+    assert!(matches!(events[..], [Event::Heartbeat(_), Event::Result(_), Event::Goodbye(Reason::Stopping)]));
     pair.advance(HEARTBEAT_INTERVAL);
     assert_eq!(pair.there(), []);
     pair.server.acknowledge(1);
-    assert!(
-        pair.back().contains(&ClientEvent::Acknowledged(1)),
-        "acknowledgements still come"
-    );
-    assert_eq!(
-        (pair.server.handle_eof(), pair.client.handle_eof()),
-        (Ok(()), Ok(()))
-    );
+    assert!(pair.back().contains(&ClientEvent::Acknowledged(1)), "acknowledgements still come");
+    assert_eq!((pair.server.handle_eof(), pair.client.handle_eof()), (Ok(()), Ok(())));
 }
 
 #[test]
@@ -343,29 +243,17 @@ fn a_sender_that_leaves_before_its_answer_does_no_harm() {
     pair.server.welcome(7, pair.clock.now());
     pair.server.refuse(Reason::Unavailable);
     pair.server.acknowledge(7);
-    assert_eq!(
-        (pair.server_sends(), pair.server.poll_event()),
-        (vec![], Err(SealedError::CutOff))
-    );
+    assert_eq!((pair.server_sends(), pair.server.poll_event()), (vec![], Err(SealedError::CutOff)));
 }
 
 #[test]
 fn a_node_refuses_its_own_name() {
-    let mut pair = Pair::new(
-        client_settings(),
-        ServerSettings {
-            node: name("master"),
-            ..server_settings()
-        },
-    );
+    let mut pair = Pair::new(client_settings(), ServerSettings { node: name("master"), ..server_settings() });
     let request = pair.client_sends();
     let error = pair.give_server(&request[UPGRADE_BYTES..]).unwrap_err();
     assert_eq!(error, SealedError::OwnName(name("master")));
     let answer = pair.server_sends();
-    assert_eq!(
-        pair.give_client(&answer),
-        Err(SealedError::Refused(Reason::OwnName))
-    );
+    assert_eq!(pair.give_client(&answer), Err(SealedError::Refused(Reason::OwnName)));
 }
 
 #[test]
@@ -375,13 +263,7 @@ fn a_receiver_that_is_ahead_makes_the_spool_begin_a_new_epoch() {
     pair.give_server(&request[UPGRADE_BYTES..]).unwrap();
     pair.server.welcome(10, pair.clock.now());
     let answer = pair.server_sends();
-    assert_eq!(
-        pair.give_client(&answer),
-        Err(SealedError::PeerAhead {
-            accepted: 10,
-            newest: 9
-        })
-    );
+    assert_eq!(pair.give_client(&answer), Err(SealedError::PeerAhead { accepted: 10, newest: 9 }));
     assert_eq!(pair.there(), [Event::Goodbye(Reason::NewEpoch)]);
 }
 
@@ -392,10 +274,7 @@ fn nothing_is_sent_before_the_welcome() {
     let mut request = pair.client_sends();
     request.push(0);
     let error = pair.give_server(&request[UPGRADE_BYTES..]).unwrap_err();
-    assert_eq!(
-        error,
-        SealedError::PeerMisbehaved("speaks before it was welcomed")
-    );
+    assert_eq!(error, SealedError::PeerMisbehaved("speaks before it was welcomed"));
 }
 
 #[test]
