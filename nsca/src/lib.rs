@@ -7,9 +7,11 @@
 //! | [`Secret`] | a method with its password: the key schedule, made once and shared |
 //! | [`packet`] | the bytes of the init packet and of the data packet, in both sizes |
 //! | [`classic`] | a session as every `send_nsca` and `nsca` speaks it, one state machine for each side |
+//! | [`sealed`] | a session between two Understudies: authenticated, acknowledged, without limits of size |
+//! | [`greeting`] | how a connection becomes the one or the other |
 //! | [`sets`] | what `send_nsca` reads on its standard input |
 //!
-//! Everything here reproduces what nsca 2.10 and libmcrypt 2.5.8 put on the wire, byte for byte;
+//! Everything but [`sealed`] reproduces what nsca 2.10 and libmcrypt 2.5.8 put on the wire, byte for byte;
 //! `tests/data` holds recordings of both.
 
 mod cipher;
@@ -18,7 +20,9 @@ mod method;
 mod recordings;
 
 pub mod classic;
+pub mod greeting;
 pub mod packet;
+pub mod sealed;
 pub mod sets;
 
 pub use cipher::Secret;

@@ -1,0 +1,71 @@
+//! Signs of life: heartbeats out and in, once a second, and what their absence means.
+
+use std::time::{Duration, Instant};
+
+use super::clock::Measurements;
+use super::timers::{Timer, Timers};
+use super::{ClockOffset, CoreVerdict, Heartbeat, Now};
+
+/// How often a heartbeat is sent.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The heartbeats of one session.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    stale_after: Duration,
+    core: CoreVerdict,
+    due: bool,
+    /// `time` of the peer's newest heartbeat, and its arrival.
+    newest: Option<(i64, Instant)>,
+    measurements: Measurements,
+}
+
+impl Pulse {
+    /// The first heartbeat is due at once.
+    pub(super) fn new(stale_after: Duration, core: CoreVerdict, now: Instant, timers: &mut Timers) -> Self {
+        timers.set(Timer::Heartbeat, now + HEARTBEAT_INTERVAL);
+        timers.set(Timer::Silence, now + stale_after);
+        Pulse { stale_after, core, due: true, newest: None, measurements: Measurements::default() }
+    }
+
+    pub(super) fn stale_after(&self) -> Duration {
+        self.stale_after
+    }
+
+    pub(super) fn clock_offset(&self) -> Option<ClockOffset> {
+        self.measurements.best()
+    }
+
+    /// A change does not wait for the next second.
+    pub(super) fn set_core(&mut self, core: CoreVerdict) {
+        self.due |= core != self.core;
+        self.core = core;
+    }
+
+    /// Something authentic came.
+    pub(super) fn handle_message(&mut self, now: Instant, timers: &mut Timers) {
+        timers.set(Timer::Silence, now + self.stale_after);
+    }
+
+    pub(super) fn handle_heartbeat(&mut self, heartbeat: &Heartbeat, arrival: Now) {
+        self.newest = Some((heartbeat.time_us, arrival.instant));
+        self.measurements.handle_heartbeat(heartbeat, arrival.unix_us);
+    }
+
+    pub(super) fn handle_timer(&mut self, now: Instant, timers: &mut Timers) {
+        self.due = true;
+        timers.set(Timer::Heartbeat, now + HEARTBEAT_INTERVAL);
+    }
+
+    /// The heartbeat to be sent `now`, if one is due.
+    pub(super) fn take_heartbeat(&mut self, now: Now) -> Option<Heartbeat> {
+        std::mem::take(&mut self.due).then(|| {
+            let (echo_us, held) = match self.newest {
+                Some((time_us, arrival)) => (time_us, now.instant.saturating_duration_since(arrival)),
+                None => (0, Duration::ZERO),
+            };
+            let held_us = u32::try_from(held.as_micros()).unwrap_or(u32::MAX);
+            Heartbeat { time_us: now.unix_us, echo_us, held_us, core: self.core }
+        })
+    }
+}
