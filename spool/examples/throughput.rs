@@ -9,26 +9,15 @@ const PAYLOAD: [u8; 180] = [b'x'; 180];
 const BATCH: u64 = 1000;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let count: u64 = std::env::args()
-        .nth(1)
-        .map_or(Ok(2_000_000), |text| text.parse())?;
+    let count: u64 = std::env::args().nth(1).map_or(Ok(2_000_000), |text| text.parse())?;
     let directory = tempfile::tempdir()?;
-    let options = Options {
-        max_size: 2 << 30,
-        keep: Keep::Unread,
-        shrink: Box::new(NoShrink),
-    };
+    let options = Options { max_size: 2 << 30, keep: Keep::Unread, shrink: Box::new(NoShrink) };
     let (mut spool, _) = Spool::open(directory.path(), options, [7; 16])?;
 
     let started = Instant::now();
     for batch in 0..count / BATCH {
-        let keys: Vec<String> = (0..BATCH)
-            .map(|n| format!("host{:04};service{n:06}", batch % 100))
-            .collect();
-        let records = keys.iter().map(|key| NewRecord {
-            key: key.as_bytes(),
-            payload: &PAYLOAD,
-        });
+        let keys: Vec<String> = (0..BATCH).map(|n| format!("host{:04};service{n:06}", batch % 100)).collect();
+        let records = keys.iter().map(|key| NewRecord { key: key.as_bytes(), payload: &PAYLOAD });
         spool.append(records, Instant::now())?;
     }
     report("appended", spool.records(), started);
@@ -51,11 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let started = Instant::now();
     spool.compact()?;
-    println!(
-        "compacted to {} records in {:?}",
-        spool.records(),
-        started.elapsed()
-    );
+    println!("compacted to {} records in {:?}", spool.records(), started.elapsed());
     Ok(())
 }
 

@@ -22,16 +22,8 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            offset,
-            bytes,
-            sequences,
-        } = self;
-        write!(
-            f,
-            "{file} is damaged: {bytes} bytes from offset {offset} were skipped"
-        )?;
+        let Self { file, offset, bytes, sequences } = self;
+        write!(f, "{file} is damaged: {bytes} bytes from offset {offset} were skipped")?;
         match sequences.as_slice() {
             [] => Ok(()),
             [one] => write!(f, ", among them record {one}"),
@@ -86,10 +78,7 @@ impl DamageLog {
 
     /// Takes back what reaches from `offset` to the end of `file`: a torn tail is none.
     pub(crate) fn remove_tail(&mut self, file: &str, offset: u64) {
-        if let Some(tail) = self
-            .entries
-            .pop_if(|last| last.file == file && last.offset == offset)
-        {
+        if let Some(tail) = self.entries.pop_if(|last| last.file == file && last.offset == offset) {
             self.bytes -= tail.bytes;
         }
     }

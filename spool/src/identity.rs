@@ -48,11 +48,7 @@ pub(crate) enum Found {
 
 impl Identity {
     pub(crate) fn new(id: [u8; 16]) -> Self {
-        Self {
-            id,
-            epoch: 1,
-            ceiling: 1,
-        }
+        Self { id, epoch: 1, ceiling: 1 }
     }
 
     pub(crate) fn read<D: Disk>(disk: &D) -> io::Result<Found> {
@@ -81,11 +77,8 @@ impl Identity {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; BYTES] = bytes.try_into().ok()?;
         let u64_at = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within the file"));
-        let identity = Self {
-            id: *bytes[16..].first_chunk().expect("within the file"),
-            epoch: u64_at(32),
-            ceiling: u64_at(40),
-        };
+        let identity =
+            Self { id: *bytes[16..].first_chunk().expect("within the file"), epoch: u64_at(32), ceiling: u64_at(40) };
         (identity.encode() == *bytes).then_some(identity)
     }
 }
@@ -95,11 +88,7 @@ mod tests {
     use super::*;
     use crate::disk::simulated::SimulatedDisk;
 
-    const IDENTITY_HERE: Identity = Identity {
-        id: *b"0123456789abcdef",
-        epoch: 2,
-        ceiling: 0x0102,
-    };
+    const IDENTITY_HERE: Identity = Identity { id: *b"0123456789abcdef", epoch: 2, ceiling: 0x0102 };
 
     #[test]
     fn known_answer() {
@@ -124,11 +113,7 @@ mod tests {
                 *file = bytes.clone();
                 file[at] ^= 0x10;
             });
-            assert_eq!(
-                Identity::read(&disk).unwrap(),
-                Found::Damaged,
-                "byte {at} changed"
-            );
+            assert_eq!(Identity::read(&disk).unwrap(), Found::Damaged, "byte {at} changed");
         }
         disk.tamper(IDENTITY, |file| {
             *file = bytes.clone();

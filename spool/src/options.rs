@@ -73,20 +73,11 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     pub(crate) fn of(max_size: u64) -> Self {
-        let segment = (max_size / SEGMENTS)
-            .min(MAX_SEGMENT_BYTES)
-            .max(max_size / MAX_SEGMENTS);
+        let segment = (max_size / SEGMENTS).min(MAX_SEGMENT_BYTES).max(max_size / MAX_SEGMENTS);
         let budget = max_size - segment;
         let headers = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES;
-        let room = usize::try_from(segment)
-            .unwrap_or(usize::MAX)
-            .saturating_sub(headers);
-        Self {
-            segment,
-            budget,
-            goal: budget / 4 * 3,
-            key_and_payload: room.min(MAX_KEY_BYTES + MAX_PAYLOAD_BYTES),
-        }
+        let room = usize::try_from(segment).unwrap_or(usize::MAX).saturating_sub(headers);
+        Self { segment, budget, goal: budget / 4 * 3, key_and_payload: room.min(MAX_KEY_BYTES + MAX_PAYLOAD_BYTES) }
     }
 }
 
@@ -100,9 +91,6 @@ mod tests {
         assert_eq!(segment(MIN_MAX_SIZE), 4096);
         assert_eq!(segment(256 << 20), 8 << 20);
         assert_eq!(segment(64 << 30), 1 << 30);
-        assert_eq!(
-            Sizes::of(32 << 20).key_and_payload,
-            MAX_KEY_BYTES + MAX_PAYLOAD_BYTES
-        );
+        assert_eq!(Sizes::of(32 << 20).key_and_payload, MAX_KEY_BYTES + MAX_PAYLOAD_BYTES);
     }
 }

@@ -74,14 +74,9 @@ impl Positions {
             return Err(NameError::TooMany { count: names.len() });
         }
         if let Some(name) = names.iter().find(|name| name.len() > MAX_NAME_BYTES) {
-            return Err(NameError::TooLong {
-                name: (*name).to_owned(),
-            });
+            return Err(NameError::TooLong { name: (*name).to_owned() });
         }
-        let kept = names
-            .iter()
-            .map(|name| ((*name).to_owned(), self.of(name).unwrap_or(0)))
-            .collect();
+        let kept = names.iter().map(|name| ((*name).to_owned(), self.of(name).unwrap_or(0))).collect();
         let changed = self.0 != kept;
         self.0 = kept;
         Ok(changed)
@@ -123,10 +118,7 @@ impl Positions {
             let (sequence, after) = rest.split_first_chunk()?;
             let (length, after) = after.split_first()?;
             let (name, after) = after.split_at_checked(usize::from(*length))?;
-            positions.insert(
-                String::from_utf8(name.to_vec()).ok()?,
-                u64::from_le_bytes(*sequence),
-            );
+            positions.insert(String::from_utf8(name.to_vec()).ok()?, u64::from_le_bytes(*sequence));
             rest = after;
         }
         let positions = Self(positions);
@@ -188,11 +180,7 @@ mod tests {
                 *file = bytes.clone();
                 file[at] ^= 0x10;
             });
-            assert_eq!(
-                Positions::read(&disk).unwrap(),
-                Found::Damaged,
-                "byte {at} changed"
-            );
+            assert_eq!(Positions::read(&disk).unwrap(), Found::Damaged, "byte {at} changed");
         }
     }
 
@@ -200,10 +188,7 @@ mod tests {
     fn names_that_are_not_kept_are_forgotten() {
         let mut positions = positions();
         assert!(positions.keep(&["b", "c"]).unwrap());
-        assert_eq!(
-            (positions.of("a"), positions.of("b"), positions.of("c")),
-            (None, Some(0), Some(0))
-        );
+        assert_eq!((positions.of("a"), positions.of("b"), positions.of("c")), (None, Some(0), Some(0)));
         assert!(!positions.advance("a", 9), "a dropped reader moves nothing");
         assert!(!positions.keep(&["c", "b"]).unwrap());
     }

@@ -50,13 +50,7 @@ pub struct Batch<'r> {
 impl Reader {
     /// A reader of all records with this sequence or a higher one.
     pub fn from(sequence: u64) -> Self {
-        Self {
-            next: sequence,
-            place: None,
-            buffer: Vec::new(),
-            records: Vec::new(),
-            damage: DamageLog::default(),
-        }
+        Self { next: sequence, place: None, buffer: Vec::new(), records: Vec::new(), damage: DamageLog::default() }
     }
 
     /// No record below this is read any more.
@@ -83,11 +77,7 @@ impl Reader {
             };
             self.read(segment).map_err(|error| spool.read_trouble(error))?;
         }
-        Ok(Batch {
-            bytes: &self.buffer,
-            records: &self.records,
-            damage: &self.damage,
-        })
+        Ok(Batch { bytes: &self.buffer, records: &self.records, damage: &self.damage })
     }
 
     /// Reads a stretch of the segment that has the next record, and goes on behind it.
@@ -115,11 +105,7 @@ impl Reader {
                             records.push(locate(at, &record));
                         }
                         Found::Record(..) => {}
-                        Found::Damage {
-                            offset: at,
-                            bytes,
-                            sequence,
-                        } => {
+                        Found::Damage { offset: at, bytes, sequence } => {
                             damage.note(&name, offset + at as u64, bytes, sequence);
                         }
                     }
@@ -128,15 +114,11 @@ impl Reader {
             )?;
             if filled < self.buffer.len() {
                 // The file was cut behind our back.
-                self.damage
-                    .note(&name, offset + filled as u64, left - filled, None);
+                self.damage.note(&name, offset + filled as u64, left - filled, None);
             }
             if progress.consumed > 0 || whole {
                 self.next = self.next.max(if whole { segment.last } else { last } + 1);
-                self.place = Some(Place {
-                    generation: segment.generation,
-                    offset: offset + progress.consumed as u64,
-                });
+                self.place = Some(Place { generation: segment.generation, offset: offset + progress.consumed as u64 });
                 return Ok(());
             }
             debug_assert!(progress.wanted <= MAX_RECORD_BYTES, "a header says no more");
@@ -148,13 +130,7 @@ impl Reader {
 fn locate(at: usize, record: &Record<'_>) -> Located {
     let key = at + record::RECORD_HEADER_BYTES;
     let payload = key + record.key.len();
-    Located {
-        sequence: record.sequence,
-        flags: record.flags,
-        key,
-        payload,
-        end: payload + record.payload.len(),
-    }
+    Located { sequence: record.sequence, flags: record.flags, key, payload, end: payload + record.payload.len() }
 }
 
 impl<'r> Batch<'r> {

@@ -32,10 +32,7 @@ pub const MAX_RECORD_BYTES: usize = RECORD_HEADER_BYTES + MAX_KEY_BYTES + MAX_PA
 const MAGIC: [u8; 4] = *b"Rec\xd1";
 
 const _: () = assert!(MAX_KEY_BYTES <= u16::MAX as usize, "the key's length is a u16");
-const _: () = assert!(
-    MAX_RECORD_BYTES <= u32::MAX as usize,
-    "the payload's length is a u32"
-);
+const _: () = assert!(MAX_RECORD_BYTES <= u32::MAX as usize, "the payload's length is a u32");
 const _: () = assert!(RECORD_HEADER_BYTES == 4 + 4 + 8 + 4 + 2 + 1 + 1 + 4);
 
 /// What became of a record since it was appended.
@@ -130,11 +127,7 @@ pub(crate) enum Found<'a> {
     /// A whole record at this offset of the bytes.
     Record(usize, Record<'a>),
     /// So many bytes from this offset are no record. The sequence is known if only the record's body is damaged.
-    Damage {
-        offset: usize,
-        bytes: usize,
-        sequence: Option<u64>,
-    },
+    Damage { offset: usize, bytes: usize, sequence: Option<u64> },
 }
 
 /// How far [`find`] came.
@@ -169,25 +162,15 @@ pub(crate) fn find<E>(
                 offset += record.encoded_bytes();
             }
             Step::Skip { bytes, sequence } => {
-                visit(Found::Damage {
-                    offset,
-                    bytes,
-                    sequence,
-                })?;
+                visit(Found::Damage { offset, bytes, sequence })?;
                 offset += bytes;
             }
             Step::Wants(wanted) => {
-                return Ok(Progress {
-                    consumed: offset,
-                    wanted,
-                });
+                return Ok(Progress { consumed: offset, wanted });
             }
         }
     }
-    Ok(Progress {
-        consumed: offset,
-        wanted: 0,
-    })
+    Ok(Progress { consumed: offset, wanted: 0 })
 }
 
 enum Step<'a> {
@@ -204,11 +187,7 @@ enum Step<'a> {
 /// What `bytes`, which are not empty, begin with.
 fn step<'a>(bytes: &'a [u8], whole: bool, salt: &Salt, last: u64) -> Step<'a> {
     let Some(header) = bytes.first_chunk::<RECORD_HEADER_BYTES>() else {
-        return if whole {
-            skip(bytes, 1, whole, None)
-        } else {
-            Step::Wants(RECORD_HEADER_BYTES)
-        };
+        return if whole { skip(bytes, 1, whole, None) } else { Step::Wants(RECORD_HEADER_BYTES) };
     };
     let Some(header) = Header::decode(header, salt) else {
         return skip(bytes, 1, whole, None);
@@ -225,12 +204,7 @@ fn step<'a>(bytes: &'a [u8], whole: bool, salt: &Salt, last: u64) -> Step<'a> {
         return skip(bytes, RECORD_HEADER_BYTES, whole, Some(header.sequence));
     }
     let (key, payload) = body.split_at(header.key_bytes);
-    Step::Record(Record {
-        sequence: header.sequence,
-        flags: header.flags,
-        key,
-        payload,
-    })
+    Step::Record(Record { sequence: header.sequence, flags: header.flags, key, payload })
 }
 
 /// Passes over `least` bytes and on to where the next record may begin.
@@ -242,10 +216,7 @@ fn skip<'a>(bytes: &[u8], least: usize, whole: bool, sequence: Option<u64>) -> S
         // The magic may have begun in the last bytes.
         None => (bytes.len() + 1).saturating_sub(MAGIC.len()).max(least),
     };
-    Step::Skip {
-        bytes: skipped,
-        sequence,
-    }
+    Step::Skip { bytes: skipped, sequence }
 }
 
 /// A header whose checksum fits.
@@ -287,12 +258,7 @@ mod tests {
     }
 
     fn encoded(sequence: u64, payload: &[u8]) -> Vec<u8> {
-        let record = Record {
-            sequence,
-            flags: Flags::NONE,
-            key: b"web1;http",
-            payload,
-        };
+        let record = Record { sequence, flags: Flags::NONE, key: b"web1;http", payload };
         let mut out = Vec::new();
         encode(&record, &salt(), &mut out);
         out
@@ -363,12 +329,7 @@ mod tests {
     #[test]
     fn a_record_inside_of_a_damaged_ones_payload_is_not_believed_without_the_id() {
         let mut forged = Vec::new();
-        let record = Record {
-            sequence: 7,
-            flags: Flags::NONE,
-            key: b"web1",
-            payload: b"forged",
-        };
+        let record = Record { sequence: 7, flags: Flags::NONE, key: b"web1", payload: b"forged" };
         encode(&record, &Salt::new([0; 16]), &mut forged);
         let mut bytes = encoded(1, &forged);
         bytes[30] ^= 1;
@@ -388,11 +349,7 @@ mod tests {
     fn incomplete_bytes_say_how_many_are_wanted() {
         let bytes = encoded(1, b"payload");
         let ask = |end: usize| {
-            find::<()>(&bytes[..end], false, &salt(), &mut 0, &mut |_| {
-                panic!("nothing is whole")
-            })
-            .unwrap()
-            .wanted
+            find::<()>(&bytes[..end], false, &salt(), &mut 0, &mut |_| panic!("nothing is whole")).unwrap().wanted
         };
         assert_eq!(ask(3), RECORD_HEADER_BYTES);
         assert_eq!(ask(RECORD_HEADER_BYTES), bytes.len());

@@ -28,10 +28,7 @@ const SUFFIX: &str = ".segment";
 const NAME_DIGITS: usize = 20;
 
 const _: () = assert!(SEGMENT_HEADER_BYTES == 8 + 4 + 4 + 16 + 8 + 8);
-const _: () = assert!(
-    u64::MAX.ilog10() as usize + 1 == NAME_DIGITS,
-    "names sort as their numbers"
-);
+const _: () = assert!(u64::MAX.ilog10() as usize + 1 == NAME_DIGITS, "names sort as their numbers");
 
 /// What a segment's file begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +59,8 @@ impl SegmentHeader {
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.first_chunk::<SEGMENT_HEADER_BYTES>()?;
         let u64_at = |at: usize| u64::from_le_bytes(*bytes[at..].first_chunk().expect("within the header"));
-        let header = Self {
-            id: *bytes[16..].first_chunk().expect("within the header"),
-            base: u64_at(32),
-            through: u64_at(40),
-        };
+        let header =
+            Self { id: *bytes[16..].first_chunk().expect("within the header"), base: u64_at(32), through: u64_at(40) };
         (header.encode() == *bytes).then_some(header)
     }
 }
@@ -90,26 +84,22 @@ pub struct Scan {
 pub fn scan(bytes: &[u8], id: [u8; 16]) -> Scan {
     let header = SegmentHeader::decode(bytes);
     let salt = Salt::new(header.map_or(id, |header| header.id));
-    let mut scan = Scan {
-        header,
-        ..Scan::default()
-    };
+    let mut scan = Scan { header, ..Scan::default() };
     let start = SEGMENT_HEADER_BYTES.min(bytes.len());
     if header.is_none() {
         scan.damaged_bytes = start;
     }
     let mut last = first_possible(header.map_or(0, |header| header.base));
-    let visited =
-        record::find::<std::convert::Infallible>(&bytes[start..], true, &salt, &mut last, &mut |found| {
-            match found {
-                Found::Record(_, record) => {
-                    scan.sequences.push(record.sequence);
-                    scan.record_bytes += record.encoded_bytes();
-                }
-                Found::Damage { bytes, .. } => scan.damaged_bytes += bytes,
+    let visited = record::find::<std::convert::Infallible>(&bytes[start..], true, &salt, &mut last, &mut |found| {
+        match found {
+            Found::Record(_, record) => {
+                scan.sequences.push(record.sequence);
+                scan.record_bytes += record.encoded_bytes();
             }
-            Ok(())
-        });
+            Found::Damage { bytes, .. } => scan.damaged_bytes += bytes,
+        }
+        Ok(())
+    });
     let Ok(_) = visited;
     scan
 }
@@ -145,11 +135,7 @@ mod tests {
 
     #[test]
     fn known_answer() {
-        let header = SegmentHeader {
-            id: ID,
-            base: 0x0102,
-            through: 0x0304,
-        };
+        let header = SegmentHeader { id: ID, base: 0x0102, through: 0x0304 };
         let mut expected = Vec::from(*b"spoolseg\x01\0\0\0");
         // Computed with Python's zlib.crc32.
         expected.extend([0x9f, 0xdd, 0xd6, 0x38]);
@@ -169,19 +155,10 @@ mod tests {
 
     /// A segment with records from 5 on.
     fn segment(payloads: &[Vec<u8>]) -> Vec<u8> {
-        let header = SegmentHeader {
-            id: ID,
-            base: 5,
-            through: 0,
-        };
+        let header = SegmentHeader { id: ID, base: 5, through: 0 };
         let mut bytes = header.encode().to_vec();
         for (sequence, payload) in (5..).zip(payloads) {
-            let record = Record {
-                sequence,
-                flags: Flags::NONE,
-                key: b"key",
-                payload,
-            };
+            let record = Record { sequence, flags: Flags::NONE, key: b"key", payload };
             record::encode(&record, &Salt::new(ID), &mut bytes);
         }
         bytes
@@ -189,11 +166,7 @@ mod tests {
 
     fn check(bytes: &[u8]) -> Scan {
         let scan = scan(bytes, ID);
-        let header = if scan.header.is_some() {
-            SEGMENT_HEADER_BYTES
-        } else {
-            0
-        };
+        let header = if scan.header.is_some() { SEGMENT_HEADER_BYTES } else { 0 };
         assert_eq!(header + scan.record_bytes + scan.damaged_bytes, bytes.len());
         assert!(scan.sequences.is_sorted_by(|a, b| a < b));
         scan

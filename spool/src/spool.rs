@@ -93,20 +93,14 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// The epoch is the old one.
     pub fn new_epoch(&mut self) -> Result<u64, Trouble> {
-        let identity = Identity {
-            epoch: self.identity.epoch + 1,
-            ..self.identity
-        };
+        let identity = Identity { epoch: self.identity.epoch + 1, ..self.identity };
         self.write_identity(identity)?;
         Ok(self.identity.epoch)
     }
 
     /// The lowest sequence that is here; the next one to be given if none is.
     pub fn oldest(&self) -> u64 {
-        self.segments
-            .values()
-            .find_map(Segment::first)
-            .unwrap_or(self.next)
+        self.segments.values().find_map(Segment::first).unwrap_or(self.next)
     }
 
     /// The last sequence that may ever have been given, by this process or one before it. 0: none.
@@ -160,16 +154,11 @@ impl<D: Disk> Spool<D> {
         now: Instant,
     ) -> Result<Range<u64>, AppendError> {
         let first = self.next;
-        let outcome = records
-            .into_iter()
-            .try_for_each(|record| self.stage(record, now))
-            .and_then(|()| Ok(self.flush(now)?));
+        let outcome =
+            records.into_iter().try_for_each(|record| self.stage(record, now)).and_then(|()| Ok(self.flush(now)?));
         match outcome {
             Ok(()) => Ok(first..self.next),
-            Err(cause) => Err(AppendError {
-                appended: first..self.next,
-                cause,
-            }),
+            Err(cause) => Err(AppendError { appended: first..self.next, cause }),
         }
     }
 
@@ -177,27 +166,17 @@ impl<D: Disk> Spool<D> {
     fn stage(&mut self, record: NewRecord<'_>, now: Instant) -> Result<(), AppendCause> {
         let NewRecord { key, payload } = record;
         let limit = self.sizes.key_and_payload;
-        if key.len() > MAX_KEY_BYTES || payload.len() > MAX_PAYLOAD_BYTES || key.len() + payload.len() > limit
-        {
+        if key.len() > MAX_KEY_BYTES || payload.len() > MAX_PAYLOAD_BYTES || key.len() + payload.len() > limit {
             self.flush(now)?;
-            return Err(AppendCause::TooLong {
-                key: key.len(),
-                payload: payload.len(),
-                limit,
-            });
+            return Err(AppendCause::TooLong { key: key.len(), payload: payload.len(), limit });
         }
         let length = record::RECORD_HEADER_BYTES + key.len() + payload.len();
-        let full = self.staged.bytes.len() + length > WRITE_BYTES
-            || !self.has_room(self.staged.bytes.len() + length);
+        let full = self.staged.bytes.len() + length > WRITE_BYTES || !self.has_room(self.staged.bytes.len() + length);
         if full {
             self.flush(now)?;
         }
-        let record = Record {
-            sequence: self.next + self.staged.lengths.len() as u64,
-            flags: Flags::NONE,
-            key,
-            payload,
-        };
+        let record =
+            Record { sequence: self.next + self.staged.lengths.len() as u64, flags: Flags::NONE, key, payload };
         record::encode(&record, &self.salt, &mut self.staged.bytes);
         self.staged.lengths.push(length);
         Ok(())
@@ -230,24 +209,15 @@ impl<D: Disk> Spool<D> {
     fn write_staged(&mut self, now: Instant) -> Result<(), Trouble> {
         let length = self.staged.bytes.len();
         if self.bytes() + (SEGMENT_HEADER_BYTES + length) as u64 > self.sizes.budget {
-            return Err(Trouble::SizeLimit {
-                path: self.disk.path(),
-                max_size: self.options.max_size,
-            });
+            return Err(Trouble::SizeLimit { path: self.disk.path(), max_size: self.options.max_size });
         }
         self.grant(self.staged.lengths.len() as u64)?;
         if !self.active || !self.has_room(length) {
             self.begin_segment()?;
         }
         let disk = &self.disk;
-        let (_, segment) = self
-            .segments
-            .iter_mut()
-            .next_back()
-            .expect("just begun, if there was none");
-        segment
-            .write(&self.staged.bytes)
-            .map_err(|error| Trouble::from_io("write", disk.path(), error))?;
+        let (_, segment) = self.segments.iter_mut().next_back().expect("just begun, if there was none");
+        segment.write(&self.staged.bytes).map_err(|error| Trouble::from_io("write", disk.path(), error))?;
         for length in &self.staged.lengths {
             segment.note(segment.end, self.next, *length);
             self.next += 1;
@@ -261,17 +231,12 @@ impl<D: Disk> Spool<D> {
         if self.next + count <= self.identity.ceiling {
             return Ok(());
         }
-        let identity = Identity {
-            ceiling: self.next + count.max(GRANT),
-            ..self.identity
-        };
+        let identity = Identity { ceiling: self.next + count.max(GRANT), ..self.identity };
         self.write_identity(identity)
     }
 
     fn write_identity(&mut self, identity: Identity) -> Result<(), Trouble> {
-        identity
-            .write(&*self.disk)
-            .map_err(|error| self.io_trouble("write the identity", error))?;
+        identity.write(&*self.disk).map_err(|error| self.io_trouble("write the identity", error))?;
         self.identity = identity;
         Ok(())
     }

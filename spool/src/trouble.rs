@@ -41,9 +41,7 @@ pub enum Trouble {
         path: String,
     },
     /// The user may not write there.
-    #[error(
-        "no permission to write in {path}: give the directory and its files to the user that runs this program"
-    )]
+    #[error("no permission to write in {path}: give the directory and its files to the user that runs this program")]
     Denied {
         /// The spool's directory.
         path: String,
@@ -79,20 +77,13 @@ impl Trouble {
             Some(Errno::EDQUOT) => Self::QuotaExceeded { path },
             Some(Errno::EROFS) => Self::ReadOnly { path },
             Some(Errno::EACCES | Errno::EPERM) => Self::Denied { path },
-            _ => Self::Failing {
-                path,
-                doing,
-                error: Arc::new(error),
-            },
+            _ => Self::Failing { path, doing, error: Arc::new(error) },
         }
     }
 
     /// Whether dropping records may help.
     pub(crate) fn is_lack_of_room(&self) -> bool {
-        matches!(
-            self,
-            Self::DiskFull { .. } | Self::QuotaExceeded { .. } | Self::SizeLimit { .. }
-        )
+        matches!(self, Self::DiskFull { .. } | Self::QuotaExceeded { .. } | Self::SizeLimit { .. })
     }
 }
 

@@ -48,19 +48,12 @@ fn a_segment_cut_anywhere_keeps_its_whole_records_and_goes_on() {
         let whole = ends().iter().filter(|end| **end <= cut).count();
         let (mut spool, recovery) = open(&disk);
         assert_eq!(payloads(&spool), TEXTS[..whole], "cut at {cut}");
-        assert!(
-            recovery.damage.is_empty(),
-            "cut at {cut}: a torn end is no damage"
-        );
+        assert!(recovery.damage.is_empty(), "cut at {cut}: a torn end is no damage");
         let end = if whole == 0 { 0 } else { ends()[whole - 1] };
         let header_alone = whole == 0 && cut >= SEGMENT_HEADER;
         assert_eq!(
             recovery.torn_bytes as usize,
-            if header_alone {
-                cut - SEGMENT_HEADER
-            } else {
-                cut - end
-            },
+            if header_alone { cut - SEGMENT_HEADER } else { cut - end },
             "cut at {cut}"
         );
         let new = append(&mut spool, "key", "new");
@@ -68,11 +61,7 @@ fn a_segment_cut_anywhere_keeps_its_whole_records_and_goes_on() {
         drop(spool);
         let (spool, recovery) = open(&disk);
         assert!(recovery.is_unremarkable(), "cut at {cut}: {recovery:?}");
-        assert_eq!(
-            payloads(&spool),
-            [&TEXTS[..whole], &["new"]].concat(),
-            "cut at {cut}"
-        );
+        assert_eq!(payloads(&spool), [&TEXTS[..whole], &["new"]].concat(), "cut at {cut}");
         drop(spool);
         for name in disk.names().unwrap() {
             if name.ends_with(".segment") && name != SEGMENT {
@@ -95,19 +84,14 @@ fn every_damaged_byte_costs_one_record_and_is_told() {
         });
         let damaged = ends().iter().position(|end| at < *end).unwrap();
         let (spool, recovery) = open(&disk);
-        let expected: Vec<&str> = (0..TEXTS.len())
-            .filter(|n| at < SEGMENT_HEADER || *n != damaged)
-            .map(|n| TEXTS[n])
-            .collect();
+        let expected: Vec<&str> =
+            (0..TEXTS.len()).filter(|n| at < SEGMENT_HEADER || *n != damaged).map(|n| TEXTS[n]).collect();
         assert_eq!(payloads(&spool), expected, "byte {at}");
         let told = !recovery.damage.is_empty() || recovery.torn_bytes > 0;
         assert!(told && !recovery.is_unremarkable(), "byte {at}: {recovery:?}");
         if let [damage] = recovery.damage.entries() {
             assert_eq!(damage.file, SEGMENT);
-            assert!(
-                (damage.offset..damage.offset + damage.bytes).contains(&(at as u64)),
-                "byte {at}: {damage}"
-            );
+            assert!((damage.offset..damage.offset + damage.bytes).contains(&(at as u64)), "byte {at}: {damage}");
         }
     }
 }
@@ -120,10 +104,7 @@ fn damage_that_comes_while_it_is_open_is_told_to_the_reader() {
     disk.tamper(SEGMENT, |file| file[at] ^= 1);
     let mut reader = Reader::from(0);
     let batch = reader.next_batch(&spool).unwrap();
-    assert_eq!(
-        batch.iter().map(|record| record.sequence).collect::<Vec<_>>(),
-        [1, 2, 4]
-    );
+    assert_eq!(batch.iter().map(|record| record.sequence).collect::<Vec<_>>(), [1, 2, 4]);
     assert_eq!(batch.damage().entries()[0].sequences, [3]);
 
     disk.tamper(SEGMENT, |file| *file = bytes[..ends()[1]].to_vec());
@@ -154,11 +135,7 @@ fn an_identity_cut_anywhere_is_replaced_by_another_one() {
         disk.tamper("identity", |file| *file = bytes[..cut].to_vec());
         let options = common::options(1 << 20, spool::Keep::Unread);
         let (mut spool, recovery) = spool::Spool::open_on(disk.clone(), options, [9; 16]).unwrap();
-        assert_eq!(
-            (recovery.identity, spool.id()),
-            (FileState::Replaced, [9; 16]),
-            "cut at {cut}"
-        );
+        assert_eq!((recovery.identity, spool.id()), (FileState::Replaced, [9; 16]), "cut at {cut}");
         assert_eq!(payloads(&spool), TEXTS, "cut at {cut}: records stay readable");
         let new = append(&mut spool, "key", "new");
         assert_eq!(read_from(&spool, new).len(), 1, "cut at {cut}");
@@ -173,18 +150,10 @@ fn a_full_disk_is_a_state_that_passes() {
     let (mut spool, _) = open(&disk);
     append(&mut spool, "key", "before");
     spool.commit(Instant::now()).unwrap();
-    let full = spool::disk::simulated::Faults {
-        capacity: Some(disk.used_bytes() + 10),
-        ..Default::default()
-    };
+    let full = spool::disk::simulated::Faults { capacity: Some(disk.used_bytes() + 10), ..Default::default() };
     disk.set_faults(full);
-    let error = spool
-        .append([common::new_record("other", "does not fit")], Instant::now())
-        .unwrap_err();
-    assert!(
-        matches!(spool.trouble(), Some(Trouble::DiskFull { .. })),
-        "{error}"
-    );
+    let error = spool.append([common::new_record("other", "does not fit")], Instant::now()).unwrap_err();
+    assert!(matches!(spool.trouble(), Some(Trouble::DiskFull { .. })), "{error}");
     assert!(error.to_string().contains("make room there"), "{error}");
     assert_eq!(payloads(&spool), ["before"]);
     disk.set_faults(spool::disk::simulated::Faults::default());
@@ -199,10 +168,7 @@ fn a_failed_sync_is_no_commit_and_the_next_one_writes_anew() {
     let (mut spool, _) = open(&disk);
     let now = Instant::now();
     append(&mut spool, "key", "text");
-    disk.set_faults(spool::disk::simulated::Faults {
-        failing_syncs: true,
-        ..Default::default()
-    });
+    disk.set_faults(spool::disk::simulated::Faults { failing_syncs: true, ..Default::default() });
     spool.commit(now).unwrap_err();
     assert_eq!(spool.committed(), 0);
     assert!(spool.next_commit_due().unwrap() > now, "it is tried again");

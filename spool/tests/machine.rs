@@ -27,10 +27,7 @@ fn this_program(test: &str, directory: &Path, wrapper: &[&str]) -> Command {
             command
         }
     };
-    command
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        .env(DIRECTORY, directory)
-        .stdin(Stdio::null());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(DIRECTORY, directory).stdin(Stdio::null());
     command
 }
 
@@ -41,10 +38,7 @@ fn ordered_directory() -> Option<std::path::PathBuf> {
 /// Waits for a line that ends with `text`: the test harness may have begun it.
 fn await_line(child: &mut Child, text: &str) {
     let output = BufReader::new(child.stdout.as_mut().unwrap());
-    let found = output
-        .lines()
-        .map_while(Result::ok)
-        .any(|line| line.ends_with(text));
+    let found = output.lines().map_while(Result::ok).any(|line| line.ends_with(text));
     assert!(found, "the other process ended early");
 }
 
@@ -64,17 +58,12 @@ fn as_writer_until_killed() {
 #[test]
 fn one_writer_per_directory_and_what_it_wrote_survives_its_death() {
     let directory = tempfile::tempdir().unwrap();
-    let mut child = this_program("as_writer_until_killed", directory.path(), &[])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        this_program("as_writer_until_killed", directory.path(), &[]).stdout(Stdio::piped()).spawn().unwrap();
     await_line(&mut child, "ready");
     let open = || Spool::open(directory.path(), options(1 << 20, Keep::Unread), [9; 16]);
     let refused = open().map(|_| ()).unwrap_err();
-    assert!(
-        matches!(refused, OpenError::Lock(LockError::InUse { .. })),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::Lock(LockError::InUse { .. })), "{refused}");
     let pid = format!("process {}", child.id());
     assert!(refused.to_string().contains(&pid), "{refused}");
 
@@ -82,23 +71,16 @@ fn one_writer_per_directory_and_what_it_wrote_survives_its_death() {
     child.wait().unwrap();
     let (spool, recovery) = open().unwrap();
     assert!(recovery.is_unremarkable(), "{recovery:?}");
-    assert_eq!(
-        (spool.id(), payloads(&spool)),
-        (common::ID, vec!["survives".to_owned()])
-    );
+    assert_eq!((spool.id(), payloads(&spool)), (common::ID, vec!["survives".to_owned()]));
 }
 
 /// Runs a test in a mount namespace of its own, after a script that may mount things at `$SPOOL_TEST_DIRECTORY`.
 fn in_own_mounts(test: &str, script: &str) {
     let directory = tempfile::tempdir().unwrap();
     let script = format!("{script} && exec \"$@\"");
-    let output = this_program(
-        test,
-        directory.path(),
-        &["unshare", "-rm", "sh", "-c", &script, "sh"],
-    )
-    .output()
-    .expect("unshare, of util-linux, is installed");
+    let output = this_program(test, directory.path(), &["unshare", "-rm", "sh", "-c", &script, "sh"])
+        .output()
+        .expect("unshare, of util-linux, is installed");
     assert!(
         output.status.success(),
         "{}{}\n(mount namespaces must be allowed here)",
@@ -137,10 +119,7 @@ fn as_filler_of_a_small_disk() {
             Err(error) => break error,
         }
     };
-    assert!(
-        matches!(spool.trouble(), Some(Trouble::DiskFull { .. })),
-        "{error}"
-    );
+    assert!(matches!(spool.trouble(), Some(Trouble::DiskFull { .. })), "{error}");
     let waiting = spool.records();
     assert!(waiting >= n);
 
@@ -160,10 +139,7 @@ fn as_filler_of_a_small_disk() {
 
 #[test]
 fn a_full_disk() {
-    in_own_mounts(
-        "as_filler_of_a_small_disk",
-        "mount -t tmpfs -o size=1m none \"$SPOOL_TEST_DIRECTORY\"",
-    );
+    in_own_mounts("as_filler_of_a_small_disk", "mount -t tmpfs -o size=1m none \"$SPOOL_TEST_DIRECTORY\"");
 }
 
 #[test]
@@ -173,26 +149,13 @@ fn as_user_of_a_read_only_disk() {
     };
     println!("was here");
     let mount = |options: &str| {
-        let status = Command::new("mount")
-            .args(["-o", options])
-            .arg(&directory)
-            .status()
-            .unwrap();
+        let status = Command::new("mount").args(["-o", options]).arg(&directory).status().unwrap();
         assert!(status.success());
     };
-    let new = || {
-        Spool::open(
-            &directory.join("spool"),
-            options(1 << 20, Keep::Unread),
-            common::ID,
-        )
-    };
+    let new = || Spool::open(&directory.join("spool"), options(1 << 20, Keep::Unread), common::ID);
     mount("remount,ro");
     let refused = new().map(|_| ()).unwrap_err();
-    assert!(
-        matches!(refused, OpenError::Trouble(Trouble::ReadOnly { .. })),
-        "{refused}"
-    );
+    assert!(matches!(refused, OpenError::Trouble(Trouble::ReadOnly { .. })), "{refused}");
     assert!(refused.to_string().contains("mount it read-write"), "{refused}");
 
     mount("remount,rw");
@@ -203,19 +166,13 @@ fn as_user_of_a_read_only_disk() {
 
 #[test]
 fn a_read_only_disk() {
-    in_own_mounts(
-        "as_user_of_a_read_only_disk",
-        "mount -t tmpfs -o size=4m none \"$SPOOL_TEST_DIRECTORY\"",
-    );
+    in_own_mounts("as_user_of_a_read_only_disk", "mount -t tmpfs -o size=4m none \"$SPOOL_TEST_DIRECTORY\"");
 }
 
 /// Most memory that this process ever had, in KiB.
 fn peak_memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -227,22 +184,13 @@ fn as_holder_of_a_million() {
         return;
     };
     println!("was here");
-    let open = || {
-        Spool::open(&directory, options(512 << 20, Keep::Unread), common::ID)
-            .unwrap()
-            .0
-    };
+    let open = || Spool::open(&directory, options(512 << 20, Keep::Unread), common::ID).unwrap().0;
     let mut spool = open();
     let now = Instant::now();
     spool.keep_positions(&["reader"], now).unwrap();
     for batch in 0..COUNT / 1000 {
-        let keys: Vec<String> = (0..1000)
-            .map(|n| format!("host;service {}", (batch * 1000 + n) % KEYS))
-            .collect();
-        let records = keys.iter().map(|key| NewRecord {
-            key: key.as_bytes(),
-            payload: &[b'x'; 200],
-        });
+        let keys: Vec<String> = (0..1000).map(|n| format!("host;service {}", (batch * 1000 + n) % KEYS)).collect();
+        let records = keys.iter().map(|key| NewRecord { key: key.as_bytes(), payload: &[b'x'; 200] });
         spool.append(records, now).unwrap();
     }
     spool.commit(now).unwrap();
@@ -260,27 +208,15 @@ fn as_holder_of_a_million() {
     assert_eq!(spool.depth("reader").unwrap(), Some(KEYS));
     let compacting = peak_memory();
     println!("peak memory: {reading} KiB, with a compaction {compacting} KiB");
-    assert!(
-        reading < 16 * 1024,
-        "{reading} KiB to append and read a million records"
-    );
-    assert!(
-        compacting < 40 * 1024,
-        "{compacting} KiB to compact them to 100,000"
-    );
+    assert!(reading < 16 * 1024, "{reading} KiB to append and read a million records");
+    assert!(compacting < 40 * 1024, "{compacting} KiB to compact them to 100,000");
 }
 
 #[test]
 fn a_million_records_take_little_memory() {
     let directory = tempfile::tempdir().unwrap();
-    let output = this_program("as_holder_of_a_million", directory.path(), &[])
-        .output()
-        .unwrap();
+    let output = this_program("as_holder_of_a_million", directory.path(), &[]).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("was here"),
-        "{text}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success() && text.contains("was here"), "{text}{}", String::from_utf8_lossy(&output.stderr));
     println!("{text}");
 }

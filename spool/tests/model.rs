@@ -50,11 +50,7 @@ struct Model {
 impl Model {
     fn new(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let keep = if rng.random_bool(0.5) {
-            Keep::Unread
-        } else {
-            Keep::NewestOfEachKey
-        };
+        let keep = if rng.random_bool(0.5) { Keep::Unread } else { Keep::NewestOfEachKey };
         let mut model = Self {
             seed,
             rng,
@@ -88,17 +84,9 @@ impl Model {
         });
         let (spool, _) = opened.expect("without faults it opens");
         assert_eq!((spool.id(), spool.epoch()), (common::ID, 1), "seed {}", self.seed);
-        assert!(
-            spool.opened_at() > self.highest_given,
-            "seed {}: sequences go on",
-            self.seed
-        );
+        assert!(spool.opened_at() > self.highest_given, "seed {}: sequences go on", self.seed);
         for (name, position) in &self.highest_positions {
-            assert!(
-                spool.position(name).unwrap_or(0) <= *position,
-                "seed {}: {name}",
-                self.seed
-            );
+            assert!(spool.position(name).unwrap_or(0) <= *position, "seed {}: {name}", self.seed);
         }
         self.positions.retain(|name, _| spool.position(name).is_some());
         for name in READERS {
@@ -144,21 +132,14 @@ impl Model {
             })
             .collect();
         let now = self.now;
-        let new = records.iter().map(|(key, payload)| NewRecord {
-            key: std::slice::from_ref(key),
-            payload,
-        });
+        let new = records.iter().map(|(key, payload)| NewRecord { key: std::slice::from_ref(key), payload });
         let appended = match self.spool().append(new, now) {
             Ok(appended) => {
                 assert_eq!(appended.end - appended.start, count, "seed {}", self.seed);
                 appended
             }
             Err(error) => {
-                assert!(
-                    matches!(error.cause, AppendCause::Trouble(_)),
-                    "seed {}: {error}",
-                    self.seed
-                );
+                assert!(matches!(error.cause, AppendCause::Trouble(_)), "seed {}: {error}", self.seed);
                 assert!(
                     self.faults != Faults::default() || error.to_string().contains("max_size"),
                     "seed {}: {error}",
@@ -214,23 +195,15 @@ impl Model {
     }
 
     fn keep_positions(&mut self) {
-        let names: Vec<&'static str> = READERS
-            .into_iter()
-            .filter(|_| self.rng.random_bool(0.7))
-            .collect();
+        let names: Vec<&'static str> = READERS.into_iter().filter(|_| self.rng.random_bool(0.7)).collect();
         let now = self.now;
         self.spool().keep_positions(&names, now).unwrap();
-        self.positions = names
-            .iter()
-            .map(|name| (*name, self.positions.get(name).copied().unwrap_or(0)))
-            .collect();
+        self.positions = names.iter().map(|name| (*name, self.positions.get(name).copied().unwrap_or(0))).collect();
         self.note_passed();
     }
 
     fn note_passed(&mut self) {
-        self.passed = self
-            .passed
-            .max(self.positions.values().min().copied().unwrap_or(0));
+        self.passed = self.passed.max(self.positions.values().min().copied().unwrap_or(0));
     }
 
     fn compact(&mut self) {
@@ -257,10 +230,7 @@ impl Model {
     /// The process dies after some more changes on the disk, perhaps in the middle of a compaction.
     fn die_soon(&mut self) {
         let changes = self.disk.changes() + self.rng.random_range(0..60);
-        self.set_faults(Faults {
-            stop_after: Some(changes),
-            ..Faults::default()
-        });
+        self.set_faults(Faults { stop_after: Some(changes), ..Faults::default() });
         for _ in 0..5 {
             match self.rng.random_range(0..4) {
                 0 => self.compact(),
@@ -303,21 +273,14 @@ impl Model {
                 let last = read.last_key_value().map_or(0, |(last, _)| *last);
                 assert!(record.sequence > last, "seed {seed}");
                 if let Some(refused) = self.refused.get(&record.sequence) {
-                    let same = |(key, payload): &&(u8, Vec<u8>)| {
-                        (record.key, record.payload) == (&[*key][..], &payload[..])
-                    };
+                    let same =
+                        |(key, payload): &&(u8, Vec<u8>)| (record.key, record.payload) == (&[*key][..], &payload[..]);
                     if let Some(found) = refused.iter().find(same) {
-                        self.appended
-                            .entry(record.sequence)
-                            .or_insert_with(|| found.clone());
+                        self.appended.entry(record.sequence).or_insert_with(|| found.clone());
                     }
                 }
                 let (key, payload) = &self.appended[&record.sequence];
-                assert_eq!(
-                    (record.key, record.payload),
-                    ([*key].as_slice(), payload.as_slice()),
-                    "seed {seed}"
-                );
+                assert_eq!((record.key, record.payload), ([*key].as_slice(), payload.as_slice()), "seed {seed}");
                 read.insert(record.sequence, (*key, record.flags));
             }
         }
@@ -335,11 +298,7 @@ impl Model {
 
     /// A record is there, or there is a reason.
     fn check_present(&self, sequence: u64, key: u8, read: &BTreeMap<u64, (u8, Flags)>) {
-        let uncertain = |sequence| {
-            self.uncertain
-                .iter()
-                .any(|(from, to)| (*from..=*to).contains(&sequence))
-        };
+        let uncertain = |sequence| self.uncertain.iter().any(|(from, to)| (*from..=*to).contains(&sequence));
         let passed = sequence <= self.passed;
         if read.contains_key(&sequence) || uncertain(sequence) || (passed && self.keep == Keep::Unread) {
             return;
@@ -349,19 +308,14 @@ impl Model {
         // The newest itself may have been passed by all since, and deleted.
         let superseded_and_passed = self.keep == Keep::Unread
             && sequence < self.passed
-            && self
-                .appended
-                .range(sequence + 1..=self.passed)
-                .any(|(_, (other, _))| *other == key);
+            && self.appended.range(sequence + 1..=self.passed).any(|(_, (other, _))| *other == key);
         assert!(
             superseded || superseded_and_passed,
             "seed {}: record {sequence} of key {key} is gone; passed {}, uncertain {:?}, read {:?}",
             self.seed,
             self.passed,
             self.uncertain,
-            read.iter()
-                .filter(|(_, (other, _))| *other == key)
-                .collect::<Vec<_>>()
+            read.iter().filter(|(_, (other, _))| *other == key).collect::<Vec<_>>()
         );
     }
 }

@@ -7,30 +7,21 @@ use std::time::Instant;
 use common::{append, new_record, open, options, payloads, read_from};
 use spool::disk::simulated::SimulatedDisk;
 use spool::{
-    AppendCause, COMMIT_WITHIN, FileState, Flags, Keep, MAX_PAYLOAD_BYTES, OpenError, Options, Reader,
-    Shrink, Spool,
+    AppendCause, COMMIT_WITHIN, FileState, Flags, Keep, MAX_PAYLOAD_BYTES, OpenError, Options, Reader, Shrink, Spool,
 };
 
 #[test]
 fn what_goes_in_comes_out_in_order_from_any_sequence() {
     let disk = SimulatedDisk::new();
     let (mut spool, recovery) = open(&disk);
-    assert_eq!(
-        (recovery.identity, recovery.positions),
-        (FileState::New, FileState::New)
-    );
+    assert_eq!((recovery.identity, recovery.positions), (FileState::New, FileState::New));
     let texts: Vec<String> = (0..5000).map(|n| format!("payload {n}")).collect();
-    let given = spool
-        .append(texts.iter().map(|text| new_record("key", text)), Instant::now())
-        .unwrap();
+    let given = spool.append(texts.iter().map(|text| new_record("key", text)), Instant::now()).unwrap();
     assert_eq!((given.start, given.end), (spool.oldest(), spool.newest() + 1));
     assert_eq!(payloads(&spool), texts);
     for from in [0, 1, 2, 777, 4999, 5000, 5001] {
         let expected = texts.get(from.max(1) as usize - 1..).unwrap_or_default();
-        let read: Vec<String> = read_from(&spool, from)
-            .into_iter()
-            .map(|(_, _, text)| text)
-            .collect();
+        let read: Vec<String> = read_from(&spool, from).into_iter().map(|(_, _, text)| text).collect();
         assert_eq!(read, expected, "from {from}");
     }
 }
@@ -43,10 +34,7 @@ fn a_reader_follows_what_is_appended() {
         assert!(reader.next_batch(&spool).unwrap().is_empty());
         let sequence = append(&mut spool, "key", &n.to_string());
         let batch = reader.next_batch(&spool).unwrap();
-        assert_eq!(
-            batch.iter().map(|record| record.sequence).collect::<Vec<_>>(),
-            [sequence]
-        );
+        assert_eq!(batch.iter().map(|record| record.sequence).collect::<Vec<_>>(), [sequence]);
     }
 }
 
@@ -61,10 +49,7 @@ fn each_reader_has_its_place_and_whole_segments_go_when_all_passed() {
         append(&mut spool, "key", &text);
     }
     spool.advance("near", 300, now);
-    assert_eq!(
-        (spool.depth("near").unwrap(), spool.depth("far").unwrap()),
-        (Some(0), Some(300))
-    );
+    assert_eq!((spool.depth("near").unwrap(), spool.depth("far").unwrap()), (Some(0), Some(300)));
     assert_eq!(spool.oldest(), 1);
     spool.advance("far", 200, now);
     assert_eq!(spool.depth("far").unwrap(), Some(100));
@@ -75,10 +60,7 @@ fn each_reader_has_its_place_and_whole_segments_go_when_all_passed() {
     drop(spool);
     let (mut spool, recovery) = open(&disk);
     assert_eq!(recovery.positions, FileState::Found);
-    assert_eq!(
-        (spool.position("near"), spool.position("far")),
-        (Some(300), Some(200))
-    );
+    assert_eq!((spool.position("near"), spool.position("far")), (Some(300), Some(200)));
     spool.keep_positions(&["near", "new"], now).unwrap();
     assert_eq!((spool.position("far"), spool.position("new")), (None, Some(0)));
 }
@@ -132,8 +114,7 @@ fn commits_are_due_within_the_bound_and_can_run_elsewhere() {
 
 #[test]
 fn what_is_too_long_is_refused_alone() {
-    let (mut spool, _) =
-        Spool::open_on(SimulatedDisk::new(), options(32 << 20, Keep::Unread), common::ID).unwrap();
+    let (mut spool, _) = Spool::open_on(SimulatedDisk::new(), options(32 << 20, Keep::Unread), common::ID).unwrap();
     let long = "x".repeat(MAX_PAYLOAD_BYTES + 1);
     let records = ["before", &long, "after"].map(|text| new_record("key", text));
     let error = spool.append(records, Instant::now()).unwrap_err();
@@ -165,14 +146,8 @@ impl Shrink for Cut {
 }
 
 fn small(keep: Keep) -> Spool<SimulatedDisk> {
-    let options = Options {
-        max_size: 128 * 1024,
-        keep,
-        shrink: Box::new(Cut),
-    };
-    Spool::open_on(SimulatedDisk::new(), options, common::ID)
-        .unwrap()
-        .0
+    let options = Options { max_size: 128 * 1024, keep, shrink: Box::new(Cut) };
+    Spool::open_on(SimulatedDisk::new(), options, common::ID).unwrap().0
 }
 
 #[test]
@@ -191,23 +166,12 @@ fn at_the_limit_the_newest_of_each_key_is_kept_and_loss_is_marked() {
     spool.compact().unwrap();
     let mut reader = Reader::from(0);
     let batch = reader.next_batch(&spool).unwrap();
-    let read: Vec<_> = batch
-        .iter()
-        .map(|r| {
-            (
-                r.sequence,
-                r.flags,
-                String::from_utf8_lossy(&r.payload[..4]).into_owned(),
-            )
-        })
-        .collect();
+    let read: Vec<_> =
+        batch.iter().map(|r| (r.sequence, r.flags, String::from_utf8_lossy(&r.payload[..4]).into_owned())).collect();
     let mut expected = vec![(1, Flags::NONE, "only".to_owned())];
     expected.extend((1980..2000).map(|n| (n + 2, Flags::LOST_HISTORY, n.to_string())));
     assert_eq!(read, expected);
-    assert_eq!(
-        spool.newest_of_each_key().unwrap(),
-        expected.iter().map(|e| e.0).collect::<Vec<_>>()
-    );
+    assert_eq!(spool.newest_of_each_key().unwrap(), expected.iter().map(|e| e.0).collect::<Vec<_>>());
     assert_eq!(spool.depth("reader").unwrap(), Some(21));
     spool.advance("reader", 1990, Instant::now());
     assert_eq!(spool.depth("reader").unwrap(), Some(11));
@@ -221,10 +185,7 @@ fn when_that_is_not_enough_payloads_are_cut_stage_by_stage() {
         append(&mut spool, &format!("key {n}"), &text);
     }
     let compactions = spool.take_compactions();
-    assert!(
-        compactions.iter().all(|c| c.lost == 0 && c.cut > 0),
-        "{compactions:?}"
-    );
+    assert!(compactions.iter().all(|c| c.lost == 0 && c.cut > 0), "{compactions:?}");
     let lengths: Vec<usize> = payloads(&spool).iter().map(String::len).collect();
     assert_eq!(lengths.len(), 400);
     assert!(lengths.contains(&20) && !lengths.contains(&5));
@@ -261,12 +222,7 @@ fn a_journal_keeps_the_newest_of_each_key_when_read() {
         let sequence = append(&mut spool, &format!("key {}", n % 50), &format!("{n:04} {text}"));
         spool.advance("injector", sequence.saturating_sub(10), Instant::now());
     }
-    assert!(
-        spool
-            .take_compactions()
-            .iter()
-            .all(|c| c.lost == 0 && c.forgotten == 0)
-    );
+    assert!(spool.take_compactions().iter().all(|c| c.lost == 0 && c.forgotten == 0));
     let newest = spool.newest_of_each_key().unwrap();
     assert_eq!(newest, (4951..=5000).collect::<Vec<_>>());
 }
@@ -279,16 +235,8 @@ fn a_journal_of_too_many_keys_forgets_the_oldest_that_were_read() {
         let sequence = append(&mut spool, &format!("key {n}"), "state");
         spool.advance("injector", sequence, Instant::now());
     }
-    assert!(
-        spool
-            .take_compactions()
-            .iter()
-            .all(|c| c.lost == 0 && c.forgotten > 0)
-    );
+    assert!(spool.take_compactions().iter().all(|c| c.lost == 0 && c.forgotten > 0));
     let newest = spool.newest_of_each_key().unwrap();
     assert_eq!(newest.last(), Some(&20_000));
-    assert_eq!(
-        newest,
-        (20_001 - newest.len() as u64..=20_000).collect::<Vec<_>>()
-    );
+    assert_eq!(newest, (20_001 - newest.len() as u64..=20_000).collect::<Vec<_>>());
 }

@@ -47,17 +47,10 @@ impl Directory {
     /// # Errors
     /// See [`LockError`].
     pub fn open(path: &Path) -> Result<Self, LockError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(path)?;
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(path)?;
         let handle = File::open(path)?;
         let lock = lock(path)?;
-        Ok(Self {
-            path: path.to_owned(),
-            handle,
-            _lock: lock,
-        })
+        Ok(Self { path: path.to_owned(), handle, _lock: lock })
     }
 }
 
@@ -75,10 +68,9 @@ fn lock(directory: &Path) -> Result<Flock<File>, LockError> {
             let _ = write_pid(&mut lock);
             Ok(lock)
         }
-        Err((file, Errno::EWOULDBLOCK)) => Err(LockError::InUse {
-            path: directory.display().to_string(),
-            holder: holder(file),
-        }),
+        Err((file, Errno::EWOULDBLOCK)) => {
+            Err(LockError::InUse { path: directory.display().to_string(), holder: holder(file) })
+        }
         Err((_, errno)) => Err(LockError::Io(errno.into())),
     }
 }
@@ -118,20 +110,11 @@ impl Disk for Directory {
     }
 
     fn create(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(FILE_MODE)
-            .open(self.path.join(name))
+        OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(FILE_MODE).open(self.path.join(name))
     }
 
     fn open(&self, name: &str) -> io::Result<File> {
-        OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path.join(name))
+        OpenOptions::new().read(true).write(true).open(self.path.join(name))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -147,11 +147,7 @@ impl SimulatedDisk {
     }
 
     fn file(&self, inode: usize, boot: u64) -> SimulatedFile {
-        SimulatedFile {
-            state: Arc::clone(&self.state),
-            inode,
-            boot,
-        }
+        SimulatedFile { state: Arc::clone(&self.state), inode, boot }
     }
 }
 
@@ -161,10 +157,7 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 
 impl State {
     fn used_bytes(&self) -> usize {
-        self.names
-            .values()
-            .map(|inode| self.inodes[inode].cached.len())
-            .sum()
+        self.names.values().map(|inode| self.inodes[inode].cached.len()).sum()
     }
 
     /// Counts a change, or refuses it.

@@ -49,12 +49,7 @@ struct IndexEntry {
 
 impl<F: DiskFile> Segment<F> {
     /// Makes a new file. Its name is on the disk only after [`Disk::sync`].
-    pub(crate) fn create<D: Disk<File = F>>(
-        disk: &D,
-        id: [u8; 16],
-        base: u64,
-        generation: u64,
-    ) -> io::Result<Self> {
+    pub(crate) fn create<D: Disk<File = F>>(disk: &D, id: [u8; 16], base: u64, generation: u64) -> io::Result<Self> {
         let header = SegmentHeader { id, base, through: 0 };
         let file = disk.create(&file_name(base))?;
         if let Err(error) = write_full(&file, &header.encode(), 0) {
@@ -101,23 +96,14 @@ impl<F: DiskFile> Segment<F> {
         if found.is_none() {
             damage.note(&file_name(base), 0, filled, None);
         }
-        let header = found.unwrap_or(SegmentHeader {
-            id: fallback.id,
-            base,
-            through: 0,
-        });
+        let header = found.unwrap_or(SegmentHeader { id: fallback.id, base, through: 0 });
         let mut segment = Self::new(file, header, generation);
         segment.floor = segment.floor.max(fallback.last_before);
         segment.last = segment.floor;
         let file = Arc::clone(&segment.file);
         let salt = segment.salt.clone();
         let from = segment.end;
-        let stretch = Stretch {
-            name: &file_name(base),
-            from,
-            end: length,
-            after: segment.last,
-        };
+        let stretch = Stretch { name: &file_name(base), from, end: length, after: segment.last };
         visit_records(&*file, &salt, stretch, buffer, damage, &mut |(offset, record)| {
             segment.note(offset, record.sequence, record.encoded_bytes());
             Ok(())
@@ -127,16 +113,9 @@ impl<F: DiskFile> Segment<F> {
 
     /// Remembers a record that lies at `offset`.
     pub(crate) fn note(&mut self, offset: u64, sequence: u64, bytes: usize) {
-        let due = self
-            .index
-            .last()
-            .is_none_or(|entry| offset >= entry.offset + INDEX_BYTES);
+        let due = self.index.last().is_none_or(|entry| offset >= entry.offset + INDEX_BYTES);
         if due {
-            self.index.push(IndexEntry {
-                sequence,
-                offset,
-                ordinal: self.records,
-            });
+            self.index.push(IndexEntry { sequence, offset, ordinal: self.records });
         }
         self.records += 1;
         self.last = sequence;
@@ -167,9 +146,7 @@ impl<F: DiskFile> Segment<F> {
     /// Where to begin to read for records from `sequence` on, and a sequence below all that follow.
     pub(crate) fn seek(&self, sequence: u64) -> (u64, u64) {
         self.entry_before(sequence)
-            .map_or((SEGMENT_HEADER_BYTES as u64, self.floor), |(entry, _)| {
-                (entry.offset, entry.sequence - 1)
-            })
+            .map_or((SEGMENT_HEADER_BYTES as u64, self.floor), |(entry, _)| (entry.offset, entry.sequence - 1))
     }
 
     /// How many records have a sequence above `sequence`.
@@ -189,24 +166,12 @@ impl<F: DiskFile> Segment<F> {
             return Ok(self.records - entry.ordinal - (sequence + 1 - entry.sequence));
         }
         let mut up_to = 0;
-        let stretch = Stretch {
-            name: &self.name(),
-            from: entry.offset,
-            end: next_offset,
-            after: entry.sequence - 1,
-        };
+        let stretch = Stretch { name: &self.name(), from: entry.offset, end: next_offset, after: entry.sequence - 1 };
         let count = &mut |(_, record): Placed<'_>| {
             up_to += u64::from(record.sequence <= sequence);
             Ok(())
         };
-        visit_records(
-            &*self.file,
-            &self.salt,
-            stretch,
-            &mut Vec::new(),
-            &mut DamageLog::default(),
-            count,
-        )?;
+        visit_records(&*self.file, &self.salt, stretch, &mut Vec::new(), &mut DamageLog::default(), count)?;
         Ok(self.records.saturating_sub(entry.ordinal + up_to))
     }
 
@@ -224,12 +189,8 @@ impl<F: DiskFile> Segment<F> {
         damage: &mut DamageLog,
         visit: &mut dyn FnMut(Placed<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let stretch = Stretch {
-            name: &self.name(),
-            from: SEGMENT_HEADER_BYTES as u64,
-            end: self.end,
-            after: self.floor,
-        };
+        let stretch =
+            Stretch { name: &self.name(), from: SEGMENT_HEADER_BYTES as u64, end: self.end, after: self.floor };
         visit_records(&*self.file, &self.salt, stretch, buffer, damage, visit)
     }
 }
@@ -273,23 +234,13 @@ pub(crate) fn visit_records<F: DiskFile>(
         buffer.resize(wanted.min(left), 0);
         let filled = read_full(file, buffer, at)?;
         let whole = filled < buffer.len() || filled == left;
-        let progress = record::find(
-            &buffer[..filled],
-            whole,
-            salt,
-            &mut last,
-            &mut |found| match found {
-                Found::Record(offset, record) => visit((at + offset as u64, record)),
-                Found::Damage {
-                    offset,
-                    bytes,
-                    sequence,
-                } => {
-                    damage.note(stretch.name, at + offset as u64, bytes, sequence);
-                    Ok(())
-                }
-            },
-        )?;
+        let progress = record::find(&buffer[..filled], whole, salt, &mut last, &mut |found| match found {
+            Found::Record(offset, record) => visit((at + offset as u64, record)),
+            Found::Damage { offset, bytes, sequence } => {
+                damage.note(stretch.name, at + offset as u64, bytes, sequence);
+                Ok(())
+            }
+        })?;
         at += progress.consumed as u64;
         if filled < buffer.len() {
             // The file was cut behind our back.

@@ -33,10 +33,7 @@ pub(super) struct Pending {
 
 impl Pending {
     pub(super) fn after_open(committed: u64) -> Self {
-        Self {
-            committed,
-            ..Self::default()
-        }
+        Self { committed, ..Self::default() }
     }
 
     pub(super) fn note_records(&mut self, now: Instant) {
@@ -76,11 +73,7 @@ impl<D: Disk> Commit<D> {
             Some(bytes) => replace_file(&*self.disk, POSITIONS, bytes),
             None => Ok(()),
         };
-        Committed {
-            through: self.through,
-            records,
-            positions,
-        }
+        Committed { through: self.through, records, positions }
     }
 }
 
@@ -126,11 +119,7 @@ impl<D: Disk> Spool<D> {
             self.trouble = Some(trouble.clone());
             return Err(trouble);
         }
-        let dirty: Vec<_> = self
-            .segments
-            .values_mut()
-            .filter(|segment| segment.dirty)
-            .collect();
+        let dirty: Vec<_> = self.segments.values_mut().filter(|segment| segment.dirty).collect();
         let pending = &mut self.pending;
         if dirty.is_empty() && pending.positions_since.is_none() && pending.committed == self.next - 1 {
             return Ok(None);
@@ -193,10 +182,7 @@ impl<D: Disk> Spool<D> {
                 segment.dirty = false;
             }
         }
-        let outcome = files
-            .iter()
-            .try_for_each(|file| file.sync())
-            .and_then(|()| self.disk.sync());
+        let outcome = files.iter().try_for_each(|file| file.sync()).and_then(|()| self.disk.sync());
         if let Err(error) = outcome {
             self.suspect(&synced);
             return Err(self.io_trouble("sync", error));
@@ -213,11 +199,7 @@ impl<D: Disk> Spool<D> {
         // For a process that opens the spool after this one. Where it cannot be made, nothing can be.
         let _ = self.disk.create(SUSPECT);
         for (base, generation) in places {
-            if let Some(segment) = self
-                .segments
-                .get_mut(base)
-                .filter(|s| s.generation == *generation)
-            {
+            if let Some(segment) = self.segments.get_mut(base).filter(|s| s.generation == *generation) {
                 segment.suspect = true;
             }
         }
@@ -229,8 +211,7 @@ impl<D: Disk> Spool<D> {
             return Ok(());
         }
         for segment in self.segments.values_mut().filter(|segment| segment.suspect) {
-            rewrite(&*disk, segment)
-                .map_err(|error| Trouble::from_io("write a segment anew", disk.path(), error))?;
+            rewrite(&*disk, segment).map_err(|error| Trouble::from_io("write a segment anew", disk.path(), error))?;
         }
         // One that stays costs the next process some time.
         let _ = disk.remove(SUSPECT);
@@ -246,9 +227,7 @@ fn rewrite<D: Disk>(disk: &D, segment: &mut Segment<D::File>) -> io::Result<()> 
     let mut buffer = vec![0; COPY_BYTES];
     let mut at = 0;
     while at < segment.end {
-        let length = usize::try_from(segment.end - at)
-            .unwrap_or(usize::MAX)
-            .min(COPY_BYTES);
+        let length = usize::try_from(segment.end - at).unwrap_or(usize::MAX).min(COPY_BYTES);
         let filled = read_full(&*segment.file, &mut buffer[..length], at)?;
         if filled == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -105,13 +105,7 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// Some segments are as they were.
     pub fn compact(&mut self) -> Result<(), Trouble> {
-        self.compact_to(0, |_| {
-            vec![Plan {
-                history: true,
-                stage: 0,
-                forget_through: 0,
-            }]
-        })
+        self.compact_to(0, |_| vec![Plan { history: true, stage: 0, forget_through: 0 }])
     }
 
     /// The sequences of the newest record of each key, in order: 8 bytes of memory for each.
@@ -151,16 +145,8 @@ impl<D: Disk> Spool<D> {
     }
 
     fn plans(&self) -> Vec<Plan> {
-        let gentle = Plan {
-            history: false,
-            stage: 0,
-            forget_through: 0,
-        };
-        let newest = (0..=self.options.shrink.stages()).map(|stage| Plan {
-            history: true,
-            stage,
-            forget_through: 0,
-        });
+        let gentle = Plan { history: false, stage: 0, forget_through: 0 };
+        let newest = (0..=self.options.shrink.stages()).map(|stage| Plan { history: true, stage, forget_through: 0 });
         let gentle = (self.options.keep == Keep::NewestOfEachKey).then_some(gentle);
         gentle.into_iter().chain(newest).collect()
     }
@@ -170,20 +156,11 @@ impl<D: Disk> Spool<D> {
         self.active = false;
         self.remove_empty()?;
         let bytes_before = self.bytes();
-        let survivors =
-            Survivors::find(self.segments.values(), self.passed()).map_err(|e| self.read_trouble(e))?;
-        let (plan, estimate) = self
-            .choose(&survivors, goal, plans(self))
-            .map_err(|error| self.read_trouble(error))?;
+        let survivors = Survivors::find(self.segments.values(), self.passed()).map_err(|e| self.read_trouble(e))?;
+        let (plan, estimate) = self.choose(&survivors, goal, plans(self)).map_err(|error| self.read_trouble(error))?;
         let mut walk = Walk::new(plan, &survivors);
-        let outcome = self
-            .execute(&mut walk, &estimate)
-            .map_err(|error| self.io_trouble("compact", error));
-        let report = Compaction {
-            bytes_before,
-            bytes_after: self.bytes(),
-            ..estimate.report
-        };
+        let outcome = self.execute(&mut walk, &estimate).map_err(|error| self.io_trouble("compact", error));
+        let report = Compaction { bytes_before, bytes_after: self.bytes(), ..estimate.report };
         self.damage.append(walk.damage);
         if self.compactions.len() == MAX_REPORTS {
             self.compactions.remove(0);
@@ -249,14 +226,10 @@ impl<D: Disk> Spool<D> {
     ) -> io::Result<()> {
         let mut damage = DamageLog::default();
         walk.digest = Digest::default();
-        segment.visit(
-            &mut Vec::new(),
-            &mut damage,
-            &mut |(_, record)| match walk.fate(record, self) {
-                Fate::Dropped => Ok(()),
-                Fate::Kept(record) => keep(record),
-            },
-        )?;
+        segment.visit(&mut Vec::new(), &mut damage, &mut |(_, record)| match walk.fate(record, self) {
+            Fate::Dropped => Ok(()),
+            Fate::Kept(record) => keep(record),
+        })?;
         if walk.survivors.digest(walk.segments) != Some(&walk.digest) {
             return Err(io::Error::other("records could not be read a second time"));
         }
@@ -290,9 +263,7 @@ impl<D: Disk> Spool<D> {
     fn remove_empty(&mut self) -> Result<(), Trouble> {
         let empty = self.segments.values().filter(|segment| segment.records == 0);
         for base in empty.map(|segment| segment.header.base).collect::<Vec<_>>() {
-            self.disk
-                .remove(&file_name(base))
-                .map_err(|error| self.io_trouble("compact", error))?;
+            self.disk.remove(&file_name(base)).map_err(|error| self.io_trouble("compact", error))?;
             self.segments.remove(&base);
         }
         Ok(())
@@ -304,18 +275,11 @@ impl<D: Disk> Spool<D> {
         let last = group[group.len() - 1].base;
         let through = self.segments[&last].last;
         debug_assert!(through >= last, "empty segments were removed");
-        let header = SegmentHeader {
-            id: self.identity.id,
-            base,
-            through,
-        };
+        let header = SegmentHeader { id: self.identity.id, base, through };
         let file = self.open_reserve()?;
         let generation = self.generation();
-        let mut output = Output {
-            segment: Segment::new(file, header, generation),
-            pending: header.encode().to_vec(),
-            written: 0,
-        };
+        let mut output =
+            Output { segment: Segment::new(file, header, generation), pending: header.encode().to_vec(), written: 0 };
         output.segment.floor = self.segments[&base].floor;
         output.segment.last = output.segment.floor;
         (walk.segments, walk.ordinal) = group[0].before;
@@ -434,9 +398,7 @@ impl<'s> Walk<'s> {
         for stage in 1..=self.plan.stage {
             let payload = if cut { &shortest } else { record.payload };
             self.scratch.clear();
-            if shrink.shrink(stage, record.key, payload, &mut self.scratch)
-                && self.scratch.len() < payload.len()
-            {
+            if shrink.shrink(stage, record.key, payload, &mut self.scratch) && self.scratch.len() < payload.len() {
                 cut = true;
                 std::mem::swap(&mut shortest, &mut self.scratch);
             }
@@ -447,11 +409,7 @@ impl<'s> Walk<'s> {
         self.report.cut += 1;
         self.altered += 1;
         self.scratch = shortest;
-        Fate::Kept(Record {
-            flags: record.flags.with(Flags::CUT),
-            payload: &self.scratch,
-            ..record
-        })
+        Fate::Kept(Record { flags: record.flags.with(Flags::CUT), payload: &self.scratch, ..record })
     }
 }
 

@@ -72,11 +72,7 @@ impl Spool<Directory> {
     ///
     /// # Errors
     /// See [`OpenError`]; nothing was lost, and it can be tried again.
-    pub fn open(
-        directory: &Path,
-        options: Options,
-        identity_if_new: [u8; 16],
-    ) -> Result<(Self, Recovery), OpenError> {
+    pub fn open(directory: &Path, options: Options, identity_if_new: [u8; 16]) -> Result<(Self, Recovery), OpenError> {
         // Before anything is made.
         check(&options)?;
         let disk = Directory::open(directory).map_err(|error| match error {
@@ -95,11 +91,7 @@ impl<D: Disk> Spool<D> {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open_on(
-        disk: D,
-        options: Options,
-        identity_if_new: [u8; 16],
-    ) -> Result<(Self, Recovery), OpenError> {
+    pub fn open_on(disk: D, options: Options, identity_if_new: [u8; 16]) -> Result<(Self, Recovery), OpenError> {
         check(&options)?;
         let disk = Arc::new(disk);
         let trouble = |doing| {
@@ -135,8 +127,7 @@ impl<D: Disk> Spool<D> {
         }
         if positions_state == FileState::New {
             // So that a missing file means something the next time.
-            replace_file(&*disk, positions::POSITIONS, &positions.encode())
-                .map_err(trouble("write the positions"))?;
+            replace_file(&*disk, positions::POSITIONS, &positions.encode()).map_err(trouble("write the positions"))?;
         }
         segments.sync(&*disk).map_err(trouble("sync"))?;
 
@@ -194,10 +185,7 @@ impl<D: Disk> Spool<D> {
 
 fn check(options: &Options) -> Result<(), OpenError> {
     if options.max_size < MIN_MAX_SIZE {
-        return Err(OpenError::TooSmall {
-            given: options.max_size,
-            least: MIN_MAX_SIZE,
-        });
+        return Err(OpenError::TooSmall { given: options.max_size, least: MIN_MAX_SIZE });
     }
     Ok(())
 }
@@ -255,22 +243,14 @@ impl<F: DiskFile> Segments<F> {
         id: [u8; 16],
         buffer: &mut Vec<u8>,
     ) -> std::io::Result<Segment<F>> {
-        let fallback = Fallback {
-            id,
-            last_before: self.last,
-        };
+        let fallback = Fallback { id, last_before: self.last };
         self.generations += 1;
         let file = disk.open(&crate::segment::file_name(base))?;
         Segment::open(file, base, fallback, self.generations, buffer, &mut self.damage)
     }
 
     /// Keeps a segment unless it is empty; cuts the last one's torn end.
-    fn take<D: Disk<File = F>>(
-        &mut self,
-        disk: &D,
-        mut segment: Segment<F>,
-        is_last: bool,
-    ) -> std::io::Result<()> {
+    fn take<D: Disk<File = F>>(&mut self, disk: &D, mut segment: Segment<F>, is_last: bool) -> std::io::Result<()> {
         let name = segment.name();
         let length = segment.file.length()?;
         if is_last && length > segment.end {
@@ -295,17 +275,12 @@ impl<F: DiskFile> Segments<F> {
 
     /// The process before this one may have died between a write and its sync.
     fn sync<D: Disk<File = F>>(&self, disk: &D) -> std::io::Result<()> {
-        self.by_base
-            .values()
-            .try_for_each(|segment| segment.file.sync())?;
+        self.by_base.values().try_for_each(|segment| segment.file.sync())?;
         disk.sync()
     }
 
     /// Whether the last segment can take records of this spool.
     fn accepts_more(&self, identity: &Identity) -> bool {
-        self.by_base
-            .values()
-            .next_back()
-            .is_some_and(|last| last.header.id == identity.id && last.header.through == 0)
+        self.by_base.values().next_back().is_some_and(|last| last.header.id == identity.id && last.header.through == 0)
     }
 }

@@ -57,8 +57,7 @@ impl Survivors {
         let hashers = Hashers::default();
         let mut survivors = Self::default();
         for part in 0..parts {
-            let Some(pass) = Pass::run(segments.clone(), passed, &hashers, part, parts, keys_per_pass)?
-            else {
+            let Some(pass) = Pass::run(segments.clone(), passed, &hashers, part, parts, keys_per_pass)? else {
                 return Ok(None);
             };
             survivors.digests = pass.digests;
@@ -132,11 +131,7 @@ impl Pass {
         parts: u64,
         max_keys: usize,
     ) -> io::Result<Option<Self>> {
-        let mut pass = Self {
-            newest: HashMap::new(),
-            ordinal: 0,
-            digests: Vec::new(),
-        };
+        let mut pass = Self { newest: HashMap::new(), ordinal: 0, digests: Vec::new() };
         let mut too_many = false;
         let mut buffer = Vec::new();
         for segment in segments {
@@ -162,11 +157,7 @@ impl Pass {
     fn note(&mut self, hash: KeyHash, record: &Record<'_>, passed: u64) {
         let older = self.newest.get(&hash);
         let lost = older.is_some_and(|older| older.lost || older.sequence > passed);
-        let candidate = Candidate {
-            ordinal: self.ordinal,
-            sequence: record.sequence,
-            lost,
-        };
+        let candidate = Candidate { ordinal: self.ordinal, sequence: record.sequence, lost };
         self.newest.insert(hash, candidate);
     }
 }
@@ -184,9 +175,7 @@ impl Bits {
     }
 
     fn has(&self, index: usize) -> bool {
-        self.0
-            .get(index / 64)
-            .is_some_and(|word| word >> (index % 64) & 1 == 1)
+        self.0.get(index / 64).is_some_and(|word| word >> (index % 64) & 1 == 1)
     }
 }
 
@@ -201,12 +190,7 @@ mod tests {
         let disk = SimulatedDisk::new();
         let mut segment = Segment::create(&disk, [1; 16], 1, 1).unwrap();
         for sequence in 1..=1000_u64 {
-            let record = Record {
-                sequence,
-                flags: Flags::NONE,
-                key: &(sequence % 300).to_le_bytes(),
-                payload: b"",
-            };
+            let record = Record { sequence, flags: Flags::NONE, key: &(sequence % 300).to_le_bytes(), payload: b"" };
             let mut bytes = Vec::new();
             record::encode(&record, &segment.salt, &mut bytes);
             segment.write(&bytes).unwrap();

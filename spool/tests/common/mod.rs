@@ -10,11 +10,7 @@ use spool::{Keep, NewRecord, NoShrink, Options, Reader, Recovery, Spool};
 pub(crate) const ID: [u8; 16] = *b"0123456789abcdef";
 
 pub(crate) fn options(max_size: u64, keep: Keep) -> Options {
-    Options {
-        max_size,
-        keep,
-        shrink: Box::new(NoShrink),
-    }
+    Options { max_size, keep, shrink: Box::new(NoShrink) }
 }
 
 pub(crate) fn open(disk: &SimulatedDisk) -> (Spool<SimulatedDisk>, Recovery) {
@@ -22,18 +18,12 @@ pub(crate) fn open(disk: &SimulatedDisk) -> (Spool<SimulatedDisk>, Recovery) {
 }
 
 pub(crate) fn new_record<'a>(key: &'a str, payload: &'a str) -> NewRecord<'a> {
-    NewRecord {
-        key: key.as_bytes(),
-        payload: payload.as_bytes(),
-    }
+    NewRecord { key: key.as_bytes(), payload: payload.as_bytes() }
 }
 
 /// Appends one record; gives its sequence.
 pub(crate) fn append<D: Disk>(spool: &mut Spool<D>, key: &str, payload: &str) -> u64 {
-    spool
-        .append([new_record(key, payload)], Instant::now())
-        .unwrap()
-        .start
+    spool.append([new_record(key, payload)], Instant::now()).unwrap().start
 }
 
 /// (sequence, key, payload) of all records from `sequence` on.
@@ -54,8 +44,5 @@ pub(crate) fn read_from<D: Disk>(spool: &Spool<D>, sequence: u64) -> Vec<(u64, S
 
 /// The payloads of all records.
 pub(crate) fn payloads<D: Disk>(spool: &Spool<D>) -> Vec<String> {
-    read_from(spool, 0)
-        .into_iter()
-        .map(|(_, _, payload)| payload)
-        .collect()
+    read_from(spool, 0).into_iter().map(|(_, _, payload)| payload).collect()
 }
