@@ -9,6 +9,7 @@
 //! | [`check_result_dir`] | the core's spool of check-result files, the other way in |
 //! | [`main_config`] | `nagios.cfg` and its kin: paths, flags, flavour |
 //! | [`status`] | the status file, block by block |
+//! | [`stored`] | a check result as bytes on a disk, for our own queues |
 //!
 //! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.
 //!
@@ -22,6 +23,7 @@ pub mod flavour;
 pub mod main_config;
 pub mod result;
 pub mod status;
+pub mod stored;
 
 pub use flavour::Flavour;
 pub use result::{
