@@ -1,5 +1,7 @@
 //! Files cut at every byte, and every byte damaged: what is whole is there, what is not is told.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::time::Instant;
@@ -55,7 +57,7 @@ fn a_segment_cut_anywhere_keeps_its_whole_records_and_goes_on() {
         let end = if whole == 0 { 0 } else { ends()[whole - 1] };
         let header_alone = whole == 0 && cut >= SEGMENT_HEADER;
         assert_eq!(
-            recovery.torn_bytes as usize,
+            usize::try_from(recovery.torn_bytes).unwrap(),
             if header_alone {
                 cut - SEGMENT_HEADER
             } else {
@@ -130,7 +132,10 @@ fn damage_that_comes_while_it_is_open_is_told_to_the_reader() {
     reader.seek(0);
     let batch = reader.next_batch(&spool).unwrap();
     assert_eq!(batch.len(), 2);
-    assert_eq!(batch.damage().bytes() as usize, bytes.len() - ends()[1]);
+    assert_eq!(
+        usize::try_from(batch.damage().bytes()).unwrap(),
+        bytes.len() - ends()[1]
+    );
     assert!(reader.next_batch(&spool).unwrap().is_empty());
 }
 
