@@ -219,3 +219,56 @@ fn a_failed_sync_is_no_commit_and_the_next_one_writes_anew() {
         assert_eq!(payloads(&open(&disk).0), ["text"], "seed {seed}");
     }
 }
+
+#[test]
+fn a_compaction_interrupted_anywhere_leaves_the_old_or_the_new() {
+    const KEYS: u64 = 30;
+    let text = "x".repeat(500);
+    let mut leftovers = 0;
+    for changes in 0.. {
+        let disk = SimulatedDisk::new();
+        let options = || common::options(128 * 1024, spool::Keep::Unread);
+        let (mut spool, _) = spool::Spool::open_on(disk.clone(), options(), common::ID).unwrap();
+        for n in 0..150 {
+            append(&mut spool, &format!("key {}", n % KEYS), &text);
+        }
+        disk.set_faults(spool::disk::simulated::Faults {
+            stop_after: Some(disk.changes() + changes),
+            ..Default::default()
+        });
+        let finished = spool.compact().is_ok();
+        let sequences = |spool: &spool::Spool<SimulatedDisk>| -> Vec<u64> {
+            read_from(spool, 0)
+                .into_iter()
+                .map(|(sequence, ..)| sequence)
+                .collect()
+        };
+        let before = sequences(&spool);
+        assert!(
+            before.is_sorted_by(|a, b| a < b),
+            "after {changes} changes, while it is open"
+        );
+        assert!(
+            before.ends_with(&(121..=150).collect::<Vec<_>>()),
+            "after {changes} changes"
+        );
+        drop(spool);
+        disk.set_faults(spool::disk::simulated::Faults::default());
+        let (mut spool, recovery) = spool::Spool::open_on(disk.clone(), options(), common::ID).unwrap();
+        assert!(
+            recovery.damage.is_empty(),
+            "after {changes} changes: {recovery:?}"
+        );
+        leftovers += recovery.leftovers;
+        assert_eq!(sequences(&spool), before, "after {changes} changes");
+        spool.compact().unwrap();
+        assert_eq!(sequences(&spool), (121..=150).collect::<Vec<_>>());
+        if finished {
+            break;
+        }
+    }
+    assert!(
+        leftovers > 0,
+        "some interruption came between the renaming and the removals"
+    );
+}
