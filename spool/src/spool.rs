@@ -46,6 +46,8 @@ pub struct Spool<D: Disk = Directory> {
     /// The next sequence to give.
     next: u64,
     opened_at: u64,
+    /// Sequences of records whose write failed: they may be on the disk, so no others get them.
+    burned: u64,
     /// By base.
     segments: BTreeMap<u64, Segment<D::File>>,
     /// Whether the last segment takes records.
@@ -147,7 +149,8 @@ impl<D: Disk> Spool<D> {
     /// When the size limit is reached or the disk is full, the spool is compacted first, which may take seconds.
     ///
     /// # Errors
-    /// The first ones may be appended nevertheless: see [`AppendError::appended`].
+    /// The first ones may be appended nevertheless: see [`AppendError::appended`]. If the process or the power ends before the
+    /// next append, some of the others may be found afterwards, too.
     pub fn append<'r>(
         &mut self,
         records: impl IntoIterator<Item = NewRecord<'r>>,
@@ -156,9 +159,11 @@ impl<D: Disk> Spool<D> {
         let first = self.next;
         let outcome =
             records.into_iter().try_for_each(|record| self.stage(record, now)).and_then(|()| Ok(self.flush(now)?));
+        let appended = first..self.next;
+        self.next += std::mem::take(&mut self.burned);
         match outcome {
-            Ok(()) => Ok(first..self.next),
-            Err(cause) => Err(AppendError { appended: first..self.next, cause }),
+            Ok(()) => Ok(appended),
+            Err(cause) => Err(AppendError { appended, cause }),
         }
     }
 
@@ -217,7 +222,9 @@ impl<D: Disk> Spool<D> {
         }
         let disk = &self.disk;
         let (_, segment) = self.segments.iter_mut().next_back().expect("just begun, if there was none");
+        self.burned = self.staged.lengths.len() as u64;
         segment.write(&self.staged.bytes).map_err(|error| Trouble::from_io("write", disk.path(), error))?;
+        self.burned = 0;
         for length in &self.staged.lengths {
             segment.note(segment.end, self.next, *length);
             self.next += 1;

@@ -1,5 +1,7 @@
 //! Files cut at every byte, and every byte damaged: what is whole is there, what is not is told.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::time::Instant;
@@ -52,7 +54,7 @@ fn a_segment_cut_anywhere_keeps_its_whole_records_and_goes_on() {
         let end = if whole == 0 { 0 } else { ends()[whole - 1] };
         let header_alone = whole == 0 && cut >= SEGMENT_HEADER;
         assert_eq!(
-            recovery.torn_bytes as usize,
+            usize::try_from(recovery.torn_bytes).unwrap(),
             if header_alone { cut - SEGMENT_HEADER } else { cut - end },
             "cut at {cut}"
         );
@@ -111,7 +113,7 @@ fn damage_that_comes_while_it_is_open_is_told_to_the_reader() {
     reader.seek(0);
     let batch = reader.next_batch(&spool).unwrap();
     assert_eq!(batch.len(), 2);
-    assert_eq!(batch.damage().bytes() as usize, bytes.len() - ends()[1]);
+    assert_eq!(usize::try_from(batch.damage().bytes()).unwrap(), bytes.len() - ends()[1]);
     assert!(reader.next_batch(&spool).unwrap().is_empty());
 }
 
@@ -179,4 +181,42 @@ fn a_failed_sync_is_no_commit_and_the_next_one_writes_anew() {
         disk.cut_power(seed);
         assert_eq!(payloads(&open(&disk).0), ["text"], "seed {seed}");
     }
+}
+
+#[test]
+fn a_compaction_interrupted_anywhere_leaves_the_old_or_the_new() {
+    const KEYS: u64 = 30;
+    let text = "x".repeat(500);
+    let mut leftovers = 0;
+    for changes in 0.. {
+        let disk = SimulatedDisk::new();
+        let options = || common::options(128 * 1024, spool::Keep::Unread);
+        let (mut spool, _) = spool::Spool::open_on(disk.clone(), options(), common::ID).unwrap();
+        for n in 0..150 {
+            append(&mut spool, &format!("key {}", n % KEYS), &text);
+        }
+        disk.set_faults(spool::disk::simulated::Faults {
+            stop_after: Some(disk.changes() + changes),
+            ..Default::default()
+        });
+        let finished = spool.compact().is_ok();
+        let sequences = |spool: &spool::Spool<SimulatedDisk>| -> Vec<u64> {
+            read_from(spool, 0).into_iter().map(|(sequence, ..)| sequence).collect()
+        };
+        let before = sequences(&spool);
+        assert!(before.is_sorted_by(|a, b| a < b), "after {changes} changes, while it is open");
+        assert!(before.ends_with(&(121..=150).collect::<Vec<_>>()), "after {changes} changes");
+        drop(spool);
+        disk.set_faults(spool::disk::simulated::Faults::default());
+        let (mut spool, recovery) = spool::Spool::open_on(disk.clone(), options(), common::ID).unwrap();
+        assert!(recovery.damage.is_empty(), "after {changes} changes: {recovery:?}");
+        leftovers += recovery.leftovers;
+        assert_eq!(sequences(&spool), before, "after {changes} changes");
+        spool.compact().unwrap();
+        assert_eq!(sequences(&spool), (121..=150).collect::<Vec<_>>());
+        if finished {
+            break;
+        }
+    }
+    assert!(leftovers > 0, "some interruption came between the renaming and the removals");
 }

@@ -3,6 +3,8 @@
 //! Some tests run this program again as another process, with one of the tests named `as_…` and an order in the
 //! environment; without an order those do nothing.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::io::{BufRead as _, BufReader};

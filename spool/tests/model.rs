@@ -9,6 +9,8 @@
 //!
 //! `SPOOL_SEEDS=from..to` chooses the seeds.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The queue as its users see it, on a disk without faults.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod common;
 
 use std::time::Instant;
@@ -19,9 +21,9 @@ fn what_goes_in_comes_out_in_order_from_any_sequence() {
     let given = spool.append(texts.iter().map(|text| new_record("key", text)), Instant::now()).unwrap();
     assert_eq!((given.start, given.end), (spool.oldest(), spool.newest() + 1));
     assert_eq!(payloads(&spool), texts);
-    for from in [0, 1, 2, 777, 4999, 5000, 5001] {
-        let expected = texts.get(from.max(1) as usize - 1..).unwrap_or_default();
-        let read: Vec<String> = read_from(&spool, from).into_iter().map(|(_, _, text)| text).collect();
+    for from in [0_usize, 1, 2, 777, 4999, 5000, 5001] {
+        let expected = texts.get(from.max(1) - 1..).unwrap_or_default();
+        let read: Vec<String> = read_from(&spool, from as u64).into_iter().map(|(_, _, text)| text).collect();
         assert_eq!(read, expected, "from {from}");
     }
 }

@@ -10,17 +10,20 @@
 //! then takes the place of the first segment that it contains, by renaming; the room of the others makes the next reserve.
 //! Interrupted anywhere, what is there is either the old segments, or the new one and leftovers that it names.
 
+mod plan;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::plan::{Estimate, Fate, Plan, SegmentEstimate, Walk, groups};
 use super::survivors::{Digest, Survivors};
 use super::{COMPACTION_RETRY, Spool};
 use crate::damage::DamageLog;
 use crate::disk::{Disk, DiskFile, write_full};
 use crate::options::Keep;
-use crate::record::{self, Flags, Record};
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, SegmentHeader, file_name};
+use crate::record::{self, Record};
+use crate::segment::{Segment, SegmentHeader, file_name};
 use crate::trouble::Trouble;
 
 const RESERVE: &str = "reserve";
@@ -47,56 +50,6 @@ pub struct Compaction {
     pub cut: u64,
     /// Newest records of their key dropped, read by all.
     pub forgotten: u64,
-}
-
-/// What is dropped.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    /// Unread records that have a newer one of their key.
-    history: bool,
-    /// How far payloads are cut.
-    stage: u8,
-    /// Read records up to this sequence.
-    forget_through: u64,
-}
-
-/// What a plan comes to.
-#[derive(Debug, Default)]
-struct Estimate {
-    report: Compaction,
-    segments: Vec<SegmentEstimate>,
-    bytes: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct SegmentEstimate {
-    base: u64,
-    /// How many segments and records come before it.
-    before: (usize, usize),
-    /// What is left of its records.
-    bytes: u64,
-    changes: bool,
-}
-
-/// A record's fate.
-enum Fate<'a> {
-    Dropped,
-    Kept(Record<'a>),
-}
-
-/// One walk over all records with a plan.
-struct Walk<'s> {
-    plan: Plan,
-    survivors: &'s Survivors,
-    ordinal: usize,
-    /// Segments walked so far.
-    segments: usize,
-    digest: Digest,
-    /// Records dropped or changed so far.
-    altered: u64,
-    damage: DamageLog,
-    scratch: Vec<u8>,
-    report: Compaction,
 }
 
 impl<D: Disk> Spool<D> {
@@ -322,94 +275,6 @@ impl<D: Disk> Spool<D> {
             self.disk.sync()
         };
         ensure().map_err(|error| self.io_trouble("allocate the reserve", error))
-    }
-}
-
-/// Neighbours whose remains fit into one segment.
-fn groups(segments: &[SegmentEstimate], limit: u64) -> Vec<&[SegmentEstimate]> {
-    let mut groups = Vec::new();
-    let mut start = 0;
-    let mut bytes = 0;
-    for (index, segment) in segments.iter().enumerate() {
-        let joined = bytes + segment.bytes;
-        if index > start && joined + SEGMENT_HEADER_BYTES as u64 > limit {
-            groups.push(&segments[start..index]);
-            start = index;
-            bytes = segment.bytes;
-        } else {
-            bytes = joined;
-        }
-    }
-    if start < segments.len() {
-        groups.push(&segments[start..]);
-    }
-    groups
-}
-
-impl<'s> Walk<'s> {
-    fn new(plan: Plan, survivors: &'s Survivors) -> Self {
-        Self {
-            plan,
-            survivors,
-            ordinal: 0,
-            segments: 0,
-            digest: Digest::default(),
-            altered: 0,
-            damage: DamageLog::default(),
-            scratch: Vec::new(),
-            report: Compaction::default(),
-        }
-    }
-
-    /// What the plan does to the next record.
-    fn fate<'a, D: Disk>(&'a mut self, record: Record<'a>, spool: &Spool<D>) -> Fate<'a> {
-        self.digest.note(&record);
-        let ordinal = self.ordinal;
-        self.ordinal += 1;
-        let newest = self.survivors.is_newest(ordinal);
-        let read = record.sequence <= spool.passed();
-        let keeps_read = spool.options.keep == Keep::NewestOfEachKey;
-        self.altered += 1;
-        if read && (!keeps_read || !newest) {
-            return Fate::Dropped;
-        }
-        if read && record.sequence <= self.plan.forget_through {
-            self.report.forgotten += 1;
-            return Fate::Dropped;
-        }
-        if !newest && self.plan.history {
-            self.report.lost += 1;
-            return Fate::Dropped;
-        }
-        let mut kept = record;
-        if self.plan.history && self.survivors.loses_history(ordinal) {
-            kept.flags = kept.flags.with(Flags::LOST_HISTORY);
-        }
-        if kept.flags == record.flags {
-            self.altered -= 1;
-        }
-        self.cut(kept, spool)
-    }
-
-    fn cut<'a, D: Disk>(&'a mut self, record: Record<'a>, spool: &Spool<D>) -> Fate<'a> {
-        let shrink = &spool.options.shrink;
-        let mut cut = false;
-        let mut shortest = Vec::new();
-        for stage in 1..=self.plan.stage {
-            let payload = if cut { &shortest } else { record.payload };
-            self.scratch.clear();
-            if shrink.shrink(stage, record.key, payload, &mut self.scratch) && self.scratch.len() < payload.len() {
-                cut = true;
-                std::mem::swap(&mut shortest, &mut self.scratch);
-            }
-        }
-        if !cut {
-            return Fate::Kept(record);
-        }
-        self.report.cut += 1;
-        self.altered += 1;
-        self.scratch = shortest;
-        Fate::Kept(Record { flags: record.flags.with(Flags::CUT), payload: &self.scratch, ..record })
     }
 }
 

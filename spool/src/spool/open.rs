@@ -141,6 +141,7 @@ impl<D: Disk> Spool<D> {
             identity,
             next,
             opened_at: next,
+            burned: 0,
             active,
             next_generation: segments.generations,
             segments: segments.by_base,

@@ -1,4 +1,5 @@
 //! What several tests of the spool need.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::time::Instant;
