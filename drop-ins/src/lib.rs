@@ -12,6 +12,7 @@
 mod cfg;
 pub mod nsca;
 mod number;
+mod question;
 pub mod send_nsca;
 
 pub use cfg::{DropInError, Facility, NscaCfg, SendNscaCfg};

@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use receiver::{Receiver, StartError};
 
+use crate::question::Question;
 use crate::{DropInError, NscaCfg};
 use args::{Args, Mode, Parsed};
 use daemon::Daemon;
@@ -79,12 +80,12 @@ pub fn main(program_name: &str, args: impl Iterator<Item = OsString>) -> ExitCod
     let args = match args::parse(args) {
         Parsed::Run(args) => args,
         Parsed::Answer(question) => {
-            println!("{}", question.answer(program_name));
+            println!("{}", help::answer(question, program_name));
             return ExitCode::from(EXIT_USAGE);
         }
         Parsed::Wrong => {
             eprintln!("Incorrect command line arguments supplied");
-            println!("{}", args::Question::Help.answer(program_name));
+            println!("{}", help::answer(Question::Help, program_name));
             return ExitCode::from(EXIT_USAGE);
         }
     };

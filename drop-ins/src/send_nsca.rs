@@ -28,8 +28,9 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::process::ExitCode;
 
 use crate::SendNscaCfg;
+use crate::question::Question;
 use alarm::Alarm;
-use args::{Args, Parsed, Question};
+use args::{Args, Parsed};
 use delivery::{Delivery, End};
 use failure::{Failure, connect_error};
 
@@ -44,12 +45,12 @@ pub fn main(program_name: &str, args: impl Iterator<Item = OsString>) -> ExitCod
     let args = match args::parse(args) {
         Parsed::Send(args) => args,
         Parsed::Answer(question) => {
-            println!("{}", question.answer(program_name));
+            println!("{}", help::answer(question, program_name));
             return ExitCode::from(EXIT_USAGE);
         }
         Parsed::Wrong => {
             eprintln!("Incorrect command line arguments supplied");
-            println!("{}", Question::Help.answer(program_name));
+            println!("{}", help::answer(Question::Help, program_name));
             return ExitCode::from(EXIT_USAGE);
         }
     };

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
+use crate::question::Question;
+
 /// The file that is read unless `-c` names another: in the working directory.
 const DEFAULT_CONFIG_FILE: &str = "nsca.cfg";
 
@@ -25,14 +27,6 @@ pub(super) enum Mode {
     Inetd,
 }
 
-/// What the command line asks for instead of running. In the order of rank: the highest that was asked is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Question {
-    Version,
-    Help,
-    License,
-}
-
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Parsed {
     Run(Args),
@@ -49,10 +43,11 @@ pub(super) fn parse(args: impl Iterator<Item = OsString>) -> Parsed {
     let mut parsed = Args { config_file: DEFAULT_CONFIG_FILE.into(), foreground: false, mode: Mode::Standalone };
     let mut question = None;
     while let Some(arg) = args.next() {
+        if let Some(asked) = Question::asked_by(&arg) {
+            question = question.max(Some(asked));
+            continue;
+        }
         match arg.as_bytes() {
-            b"-h" | b"--help" => question = question.max(Some(Question::Help)),
-            b"-V" | b"--version" => question = question.max(Some(Question::Version)),
-            b"-l" | b"--license" => question = question.max(Some(Question::License)),
             b"-f" | b"--foreground" => parsed.foreground = true,
             b"-d" | b"--daemon" | b"-s" | b"--single" => parsed.mode = Mode::Standalone,
             b"-i" | b"--inetd" => parsed.mode = Mode::Inetd,

@@ -1,19 +1,13 @@
 //! What `nsca` says about itself.
 
-use super::args::Question;
+use crate::question::Question;
 
-impl Question {
-    pub(super) fn answer(self, program_name: &str) -> String {
-        let about = format!(
-            "\nNSCA - Nagios Service Check Acceptor\nVersion: 2.10.2 (drop-in of Understudy {})\n",
-            env!("CARGO_PKG_VERSION")
-        );
-        match self {
-            Question::Version => about,
-            Question::License => format!("{about}License: Apache-2.0 OR MIT\n"),
-            Question::Help => format!("{about}\nUsage: {program_name} {HELP}"),
-        }
-    }
+/// How the original names itself.
+const ORIGINAL: &str = "NSCA - Nagios Service Check Acceptor\nVersion: 2.10.2";
+
+/// The answer to `question`.
+pub(super) fn answer(question: Question, program_name: &str) -> String {
+    question.answer(ORIGINAL, program_name, HELP)
 }
 
 const HELP: &str = "\

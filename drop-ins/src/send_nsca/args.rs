@@ -12,6 +12,7 @@ use nsca::packet::PacketSize;
 use nsca::sets;
 
 use crate::number::atoi;
+use crate::question::Question;
 
 /// Where NSCA daemons listen.
 const DEFAULT_PORT: i64 = 5667;
@@ -35,16 +36,6 @@ pub(super) struct Args {
     pub(super) quiet: bool,
     /// What the configuration may overrule.
     pub(super) packet_size: PacketSize,
-}
-
-/// What the command line asks for instead of sending.
-///
-/// In the order of rank: the highest that was asked is answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Question {
-    Version,
-    Help,
-    License,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,17 +108,6 @@ enum IsOption {
 fn timeout(seconds: &OsStr) -> Option<Duration> {
     let seconds = i32::try_from(atoi(seconds.as_bytes())).ok()?;
     u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
-}
-
-impl Question {
-    fn asked_by(arg: &OsStr) -> Option<Self> {
-        match arg.as_bytes() {
-            b"-h" | b"--help" => Some(Question::Help),
-            b"-V" | b"--version" => Some(Question::Version),
-            b"-l" | b"--license" => Some(Question::License),
-            _ => None,
-        }
-    }
 }
 
 #[cfg(test)]
