@@ -136,21 +136,20 @@ impl Sender {
     /// What has been done, and what waits.
     #[must_use]
     pub fn status(&self) -> Status {
-        let destinations = self.destinations.iter().enumerate().map(|(index, (name, record))| {
-            DestinationStatus {
-                name: name.clone(),
-                queued: self.outbox.waiting(index),
-                delivered: record.delivered.load(Relaxed),
-                skipped: self.outbox.skipped(index),
-                truncated: record.truncated.load(Relaxed),
-                failure: record.failure(),
-            }
+        let destinations = self.destinations.iter().enumerate().map(|(index, (name, record))| DestinationStatus {
+            name: name.clone(),
+            queued: self.outbox.waiting(index),
+            delivered: record.delivered.load(Relaxed),
+            skipped: self.outbox.skipped(index),
+            truncated: record.truncated.load(Relaxed),
+            failure: record.failure(),
         });
         let destinations = destinations.collect();
         Status { intake: self.counters.snapshot(), spool: self.outbox.status(), destinations }
     }
 
-    /// Takes nothing more, delivers what waits within `grace`, and leaves the rest in the spool.
+    /// Takes nothing more, delivers what waits within `grace` if the destinations take it, and leaves the rest in the
+    /// spool.
     ///
     /// `understudy-ocsp` spills from now on, and the core keeps what fits into the perfdata FIFO, if another
     /// process has it open.

@@ -116,14 +116,8 @@ impl Outbox {
             let waiting = spool.depth(destination)?.unwrap_or_default();
             info!(destination, waiting, directory = %directory.display(), "results in the spool");
         }
-        let state = State {
-            spool,
-            ending: false,
-            complaint: Throttle::default(),
-            is_in_trouble: false,
-            superseded: 0,
-            cut: 0,
-        };
+        let state =
+            State { spool, ending: false, complaint: Throttle::default(), is_in_trouble: false, superseded: 0, cut: 0 };
         let slots = names.into_iter().map(Slot::new).collect();
         Ok(Outbox { state: Mutex::new(state), commit_wanted: Condvar::new(), slots })
     }

@@ -41,9 +41,6 @@ const FAILURES_TO_ACT: u32 = 8;
 /// a stock daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
 const RESULTS_PER_WRITE: usize = 100;
 
-/// The longest pause while the sender stops.
-const LAST_PAUSE: Duration = Duration::from_millis(500);
-
 /// What the outside may know of a link.
 #[derive(Debug, Default)]
 pub(crate) struct Record {
@@ -111,14 +108,18 @@ impl<R: Resolve + Sync> Link<R> {
         }
     }
 
-    /// Delivers until `stop`, and then until nothing waits.
+    /// Delivers until `stop`, and then until nothing waits or an attempt fails: what is left is safe in the spool.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while self.has_results(&stop).await {
             match self.deliver().await {
                 Ok(delivery) => self.delivered(&delivery),
                 Err(error) => {
                     let pause = self.failed(&error);
-                    self.pause(pause, &stop).await;
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    // A stop ends the pause, and there is one last attempt.
+                    let _ = timeout(pause, stop.cancelled()).await;
                 }
             }
         }
@@ -214,17 +215,6 @@ impl<R: Resolve + Sync> Link<R> {
             error!(destination, %address, %error, failures, queued, "not delivered for a while; the results wait and are sent again");
         }
         pause
-    }
-
-    async fn pause(&self, pause: Duration, stop: &CancellationToken) {
-        let stopping = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_PAUSE).await;
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stopping => {}
-        }
     }
 
     fn note_truncation(&mut self, result: &CheckResult, truncated: Truncated) {
