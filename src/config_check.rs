@@ -24,7 +24,7 @@ pub(crate) fn main(path: &Path) -> ExitCode {
 fn print(path: &Path, config: &Config) {
     println!("{} is valid. Node {:?} will run:", path.display(), config.node.name);
     if let Some(sender) = &config.sender {
-        print_sender(sender);
+        print_sender(sender, &config.node.state_directory);
     }
     if let Some(receiver) = &config.receiver {
         print_receiver(receiver);
@@ -44,7 +44,7 @@ fn print(path: &Path, config: &Config) {
     }
 }
 
-fn print_sender(sender: &Sender) {
+fn print_sender(sender: &Sender, state_directory: &Path) {
     println!("  a sender that takes check results");
     println!("    from understudy-ocsp at {}", sender.socket.display());
     println!("    and, where it could not hand over, from {}", sender.spill.display());
@@ -54,6 +54,8 @@ fn print_sender(sender: &Sender) {
             println!("      (copied to {})", copy_to.display());
         }
     }
+    let (spool, max_size) = (state_directory.join(sender::SPOOL_DIRECTORY), sender.spool.max_size);
+    println!("    and keeps them in {} until they are delivered, at most {} MiB", spool.display(), max_size >> 20);
     for destination in &sender.destinations {
         let (name, address, method) = (&destination.name, &destination.address, destination.secret.method());
         println!("    and sends them to {name:?} at {address}, encrypted with {method}");

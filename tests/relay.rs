@@ -144,7 +144,7 @@ fn start_sender(directory: &Path, intake: &Intake, standby: &str) -> Running {
         Intake::PerfdataFifo => format!("perfdata_fifo = \"{path}/perfdata.fifo\"\n"),
     };
     let config = format!(
-        "[core]\nstatus_file = \"{path}/status.dat\"\n\
+        "[node]\nstate_directory = \"{path}\"\n[core]\nstatus_file = \"{path}/status.dat\"\n\
          [sender]\nsocket = \"{path}/ocsp.sock\"\nspill = \"{path}/spill\"\n{fifo}\
          [[sender.destination]]\nname = \"standby\"\naddress = \"{standby}\"\npassword = \"{PASSWORD}\"\n"
     );

@@ -24,7 +24,7 @@ pub use crate::core::Core;
 pub use error::{ConfigError, Position};
 pub use node::Node;
 pub use receiver::{LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
-pub use sender::{Destination, PerfdataFifo, Sender};
+pub use sender::{Destination, MAX_NAME_BYTES, MIN_SPOOL_BYTES, PerfdataFifo, Sender, Spool};
 pub use values::{Address, DEFAULT_PORT};
 
 /// The largest configuration file that is read, in bytes. A file beyond it is not a configuration.

@@ -12,11 +12,17 @@ use toml::Spanned;
 
 use crate::core::{Core, absolute};
 use crate::error::Source;
-use crate::values::{Address, Encryption, Mode};
+use crate::values::{Address, Encryption, Mode, Size};
 use crate::{ConfigError, secret};
 
-/// The most destinations of one sender. Each costs a connection and a queue.
+/// The most destinations of one sender. Each costs a connection and a place in the spool.
 const MAX_DESTINATIONS: usize = 64;
+
+/// The longest name of a destination, in bytes: the spool keeps its place by this name.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// The least that [`Spool::max_size`] may be, so that the longest result fits.
+pub const MIN_SPOOL_BYTES: u64 = 32 << 20;
 
 /// The sender's role.
 #[derive(Clone, Debug)]
@@ -31,6 +37,8 @@ pub struct Sender {
     pub spill: PathBuf,
     /// The FIFO that the core writes its perfdata lines into.
     pub perfdata: Option<PerfdataFifo>,
+    /// Where results wait until every destination has them.
+    pub spool: Spool,
     /// Where results go; at least one.
     pub destinations: Vec<Destination>,
 }
@@ -44,10 +52,25 @@ pub struct PerfdataFifo {
     pub copy_to: Option<PathBuf>,
 }
 
+/// The queue on disk, in the directory `spool` of the state directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spool {
+    /// The most that it takes there, in bytes. Default: 256 MiB, at least [`MIN_SPOOL_BYTES`]. Beyond it, the older
+    /// results of each object are dropped.
+    pub max_size: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Spool { max_size: 256 << 20 }
+    }
+}
+
 /// One place where every result goes.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// Its name in logs; unique.
+    /// Its name in logs, and of its place in the spool; unique, at most [`MAX_NAME_BYTES`]. Under a new name it gets
+    /// only results that come from then on.
     pub name: String,
     /// Its name or address, resolved anew at every attempt to connect.
     pub address: Address,
@@ -67,7 +90,15 @@ pub(crate) struct File {
     perfdata_fifo: Option<Spanned<PathBuf>>,
     perfdata_copy_to: Option<Spanned<PathBuf>>,
     #[serde(default)]
+    spool: SpoolFile,
+    #[serde(default)]
     destination: Vec<Spanned<DestinationFile>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SpoolFile {
+    max_size: Option<Spanned<Size>>,
 }
 
 #[derive(Deserialize)]
@@ -114,6 +145,7 @@ pub(crate) fn check(
         socket_group: file.socket_group.map(|name| group(&name, source)).transpose()?,
         spill: path(file.spill, "/var/lib/understudy/spill")?,
         perfdata,
+        spool: file.spool.check(source)?,
         destinations: destinations(file.destination, source, warnings)?,
     })
 }
@@ -162,6 +194,20 @@ fn destinations(
     Ok(destinations)
 }
 
+impl SpoolFile {
+    fn check(self, source: &Source<'_>) -> Result<Spool, ConfigError> {
+        match self.max_size {
+            None => Ok(Spool::default()),
+            Some(size) if size.get_ref().0 < MIN_SPOOL_BYTES => {
+                let least = MIN_SPOOL_BYTES >> 20;
+                let message = format!("a spool this small cannot hold the longest result: at least {least}MiB");
+                Err(source.at(size.span(), message))
+            }
+            Some(size) => Ok(Spool { max_size: size.into_inner().0 }),
+        }
+    }
+}
+
 impl DestinationFile {
     fn check(
         self,
@@ -172,6 +218,9 @@ impl DestinationFile {
         let DestinationFile { name, address, encryption, password, password_file, legacy_2_7_mode } = self;
         if name.get_ref().is_empty() {
             return Err(source.at(name.span(), "a destination needs a name"));
+        }
+        if name.get_ref().len() > MAX_NAME_BYTES {
+            return Err(source.at(name.span(), format!("a name of more than {MAX_NAME_BYTES} bytes: shorten it")));
         }
         let secret = secret::File { encryption, password, password_file };
         Ok(Destination {

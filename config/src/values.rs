@@ -77,6 +77,20 @@ impl<'de> Deserialize<'de> for HumanDuration {
     }
 }
 
+/// A number of bytes as people write it: `"256MiB"`, `"1GB"`.
+#[derive(Clone, Copy)]
+pub(crate) struct Size(pub(crate) u64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)
+            .map_err(|e| D::Error::custom(format!("{e}; write a size with its unit, as in \"256MiB\"")))?;
+        text.parse::<bytesize::ByteSize>()
+            .map(|size| Size(size.as_u64()))
+            .map_err(|e| D::Error::custom(format!("{text:?} is not a size ({e}): write \"256MiB\" or \"1GiB\"")))
+    }
+}
+
 /// File permissions in octal, as `chmod` takes them: `"0660"`.
 #[derive(Clone, Copy)]
 pub(crate) struct Mode(pub(crate) u32);

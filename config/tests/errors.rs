@@ -68,6 +68,8 @@ fn good_files_are_taken() {
     let destination = &master.sender.unwrap().destinations[0];
     assert_eq!(destination.address.to_string(), "standby.example.org:5667");
     assert_eq!(destination.secret.method().to_string(), "rijndael-128");
+    let sized = MASTER.replace("[[", "[sender.spool]\nmax_size = \"1GiB\"\n[[");
+    assert_eq!(site.read(&sized).unwrap().sender.unwrap().spool.max_size, 1 << 30);
 }
 
 #[test]
@@ -209,12 +211,20 @@ fn sender() {
     wrong_addition(MASTER, socket, "spill = \"spill\"", 9, "relative path");
     wrong_addition(MASTER, socket, "perfdata_fifo = \"fifo\"", 17, "relative path");
     wrong_addition(MASTER, socket, "perfdata_copy_to = \"/tmp/copy\"", 20, "nothing to copy");
+    let spool = |key: &str, column, says: &str| {
+        wrong_addition(MASTER, socket, &format!("spool.{key}"), column, says);
+    };
+    spool("max_size = 1000", 18, "with its unit");
+    spool("max_size = \"much\"", 18, "is not a size");
+    spool("max_size = \"31MiB\"", 18, "at least 32MiB");
+    spool("size = \"1GiB\"", 7, "unknown field `size`");
 }
 
 #[test]
 fn destination() {
     let address = "address = \"standby.example.org\"";
     wrong(MASTER, "name = \"standby\"", "name = \"\"", 8, "needs a name");
+    wrong(MASTER, "name = \"standby\"", &format!("name = \"{}\"", "x".repeat(256)), 8, "shorten it");
     wrong(MASTER, address, "address = \"standby:port\"", 11, "is not an address");
     wrong(MASTER, address, "address = \"standby:70000\"", 11, "is not an address");
     wrong_addition(MASTER, address, "encryption = 99", 14, "");

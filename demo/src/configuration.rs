@@ -36,7 +36,8 @@ fn node_and_core(node: &Node, core: CoreKind) -> String {
             quoted(&node.path("status.dat"))
         ),
     };
-    format!("[node]\nname = {name}\n\n[core]\n{core}")
+    let state_directory = quoted(&node.path("state"));
+    format!("[node]\nname = {name}\nstate_directory = {state_directory}\n\n[core]\n{core}")
 }
 
 fn secret() -> String {

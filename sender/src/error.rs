@@ -33,6 +33,12 @@ pub enum StartError {
         /// What was to be made in it.
         path: PathBuf,
     },
+    /// The queue on disk cannot be used.
+    #[error("the spool: {0}")]
+    Spool(#[from] spool::OpenError),
+    /// A destination's name cannot be that of a position in the spool.
+    #[error("the spool: {0}")]
+    Name(#[from] spool::NameError),
     /// Anything else that the system says.
     #[error("{path}: cannot {action}: {source}")]
     Io {
@@ -49,6 +55,12 @@ pub enum StartError {
     /// The system gives no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
+}
+
+impl From<spool::Trouble> for StartError {
+    fn from(trouble: spool::Trouble) -> StartError {
+        StartError::Spool(trouble.into())
+    }
 }
 
 impl StartError {

@@ -2,38 +2,46 @@
 //!
 //! ```text
 //! understudy-ocsp ──▶ socket ─────────▶┐
-//!              └────▶ spill directory ▶├─▶ outbox: a queue per destination ─▶ link ══ TCP ══▶ NSCA daemon
+//!              └────▶ spill directory ▶├─▶ outbox: a spool on disk ─▶ link ══ TCP ══▶ NSCA daemon
 //! core ──▶ perfdata FIFO ─────────────▶┘
 //! ```
 //!
 //! | module | what it does |
 //! | --- | --- |
-//! | `intake` | socket and spill directory: answers "taken" only when a result is queued |
+//! | `intake` | socket and spill directory: answers "taken" only when a result is in the spool |
 //! | [`perfdata`] | the FIFO: takes only frames that are provably whole |
-//! | `outbox`, `queue` | bounded memory; what had to go is counted |
+//! | `outbox` | the spool and how far each destination is in it |
+//! | `committer` | makes the spool survive a power cut |
+//! | `shrink` | what a result loses when the spool is too small |
 //! | `link` | batches, confirmation by clean close, retries |
 //!
 //! **Invariant:** an intake never waits for the network, and a destination never for another.
 //!
-//! **When queues are full.** While one destination has room, results are taken, and the others lose their oldest:
-//! a dead destination does not hold up a live one. When all are full, the socket answers "full", so that
-//! `understudy-ocsp` leaves results in the spill directory and nothing is lost; the perfdata FIFO cannot
-//! wait, and the oldest results go. Whatever goes is counted and logged.
+//! **Invariant:** what was taken survives the death of this process at once, and a power cut when it is committed. A link
+//! goes on after a restart where it was.
+//!
+//! **When the spool is full**, older results of objects that have newer ones go, then long output, then perfdata: a dead
+//! destination does not hold up a live one, and the last state of every object stays. When even that is not enough, or the
+//! disk is full or read-only, the socket answers "full", so that `understudy-ocsp` leaves results in the spill directory
+//! and nothing is lost; the perfdata FIFO cannot wait, and its results are lost until there is room. Whatever goes is
+//! counted and logged.
 
 mod backoff;
+mod committer;
 mod error;
 mod intake;
 mod intakes;
 mod link;
 mod outbox;
 pub mod perfdata;
-mod queue;
+mod shrink;
 mod status;
 #[cfg(test)]
 mod testing;
 mod throttle;
 mod wait;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -44,17 +52,18 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use error::StartError;
-pub use outbox::Full;
-pub use queue::{MAX_BYTES as QUEUE_MAX_BYTES, MAX_RESULTS as QUEUE_MAX_RESULTS};
-pub use status::{DestinationStatus, IntakeStatus, Status};
+pub use outbox::{NotTaken, SPOOL_DIRECTORY};
+pub use status::{DestinationStatus, IntakeStatus, SpoolStatus, Status};
 
+use committer::Committer;
 use intakes::Intakes;
 use link::{Link, Record, System};
 use outbox::Outbox;
 use perfdata::silence;
 use status::Counters;
 
-/// A running sender. Dropped without [`stop`](Sender::stop), it ends at once and what is queued is lost.
+/// A running sender. Dropped without [`stop`](Sender::stop), it ends at once; what waits in the spool is
+/// delivered by the next one.
 pub struct Sender {
     outbox: Arc<Outbox>,
     counters: Arc<Counters>,
@@ -64,17 +73,19 @@ pub struct Sender {
     tasks: JoinSet<()>,
     /// Cancelled when the links shall end with what is queued; the watch ends at once.
     drain: CancellationToken,
+    committer: Committer,
 }
 
 /// What a stop left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Results that each destination has not confirmed, by name. They are lost.
-    pub left: Vec<(String, usize)>,
+    /// Results that each destination has not confirmed, by name. They wait in the spool.
+    pub left: Vec<(String, u64)>,
 }
 
 impl Sender {
-    /// Binds the socket, opens the FIFO, and starts taking and delivering results.
+    /// Opens the spool in `state_directory`, binds the socket, opens the FIFO, and starts taking and delivering results.
+    /// What waits in the spool is delivered.
     ///
     /// `core` is where the status file is that tells whether the perfdata FIFO should have something to say.
     ///
@@ -85,11 +96,15 @@ impl Sender {
     /// # Panics
     ///
     /// Outside of a tokio runtime.
-    pub async fn start(config: &config::Sender, core: Option<&config::Core>) -> Result<Sender, StartError> {
+    pub async fn start(
+        config: &config::Sender,
+        state_directory: &Path,
+        core: Option<&config::Core>,
+    ) -> Result<Sender, StartError> {
         let seeds: Result<Vec<u64>, _> = config.destinations.iter().map(|_| getrandom::u64()).collect();
         let seeds = seeds.map_err(StartError::Random)?;
-        let names = config.destinations.iter().map(|destination| destination.name.clone());
-        let outbox = Arc::new(Outbox::new(names));
+        let outbox = Arc::new(open(config, state_directory).await?);
+        let committer = Committer::start(Arc::clone(&outbox))?;
         let counters = Arc::new(Counters::default());
         let intakes = Intakes::start(config, &outbox, &counters)?;
         let (mut tasks, drain) = (JoinSet::new(), CancellationToken::new());
@@ -106,36 +121,35 @@ impl Sender {
             let link = Link::new(destination, System, index, Arc::clone(&outbox), record, seed);
             tasks.spawn(link.run(drain.clone()));
         }
-        Ok(Sender { outbox, counters, destinations, intakes, tasks, drain })
+        Ok(Sender { outbox, counters, destinations, intakes, tasks, drain, committer })
     }
 
-    /// Queues a result for every destination.
+    /// Writes a result into the spool, for every destination. Blocks while the spool is compacted.
     ///
     /// # Errors
     ///
-    /// [`Full`] when every destination's queue is full; nothing was taken.
-    pub fn submit(&self, result: CheckResult) -> Result<(), Full> {
-        self.outbox.offer(result)
+    /// See [`NotTaken`].
+    pub fn submit(&self, result: CheckResult) -> Result<(), NotTaken> {
+        self.outbox.append(&[result]).pop().expect("one outcome for each result")
     }
 
     /// What has been done, and what waits.
     #[must_use]
     pub fn status(&self) -> Status {
-        let destinations = self.destinations.iter().enumerate().map(|(index, (name, record))| {
-            let (queued, dropped) = self.outbox.counts(index);
-            DestinationStatus {
-                name: name.clone(),
-                queued,
-                delivered: record.delivered.load(Relaxed),
-                dropped,
-                truncated: record.truncated.load(Relaxed),
-                failure: record.failure(),
-            }
+        let destinations = self.destinations.iter().enumerate().map(|(index, (name, record))| DestinationStatus {
+            name: name.clone(),
+            queued: self.outbox.waiting(index),
+            delivered: record.delivered.load(Relaxed),
+            skipped: self.outbox.skipped(index),
+            truncated: record.truncated.load(Relaxed),
+            failure: record.failure(),
         });
-        Status { intake: self.counters.snapshot(), destinations: destinations.collect() }
+        let destinations = destinations.collect();
+        Status { intake: self.counters.snapshot(), spool: self.outbox.status(), destinations }
     }
 
-    /// Takes nothing more, and delivers what is queued within `grace`.
+    /// Takes nothing more, delivers what waits within `grace` if the destinations take it, and leaves the rest in the
+    /// spool.
     ///
     /// `understudy-ocsp` spills from now on, and the core keeps what fits into the perfdata FIFO, if another
     /// process has it open.
@@ -148,15 +162,24 @@ impl Sender {
         let all = async { while self.tasks.join_next().await.is_some() {} };
         let in_time = tokio::time::timeout(grace, all).await.is_ok();
         self.tasks.shutdown().await;
-        let left: Vec<(String, usize)> = self
-            .destinations
-            .iter()
-            .enumerate()
-            .map(|(index, (name, _))| (name.clone(), self.outbox.counts(index).0))
-            .collect();
+        let names = self.destinations.iter().map(|(name, _)| name.clone());
+        let left: Vec<(String, u64)> =
+            names.enumerate().map(|(index, name)| (name, self.outbox.waiting(index))).collect();
         for (destination, results) in left.iter().filter(|(_, results)| *results > 0) {
-            warn!(destination, results, in_time, "not delivered before the stop; these results are lost");
+            info!(destination, results, in_time, "not delivered before the stop; these results wait in the spool");
+        }
+        let committer = self.committer;
+        if tokio::task::spawn_blocking(move || drop(committer)).await.is_err() {
+            warn!("the spool was not committed in order");
         }
         Summary { left }
     }
+}
+
+/// On a thread where reading a large spool holds nothing up.
+async fn open(config: &config::Sender, state_directory: &Path) -> Result<Outbox, StartError> {
+    let names: Vec<String> = config.destinations.iter().map(|destination| destination.name.clone()).collect();
+    let (state_directory, spool) = (state_directory.to_owned(), config.spool);
+    let opened = tokio::task::spawn_blocking(move || Outbox::open(&state_directory, spool, names)).await;
+    opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -1,156 +1,466 @@
-//! The queues of all destinations behind one lock: a result enters all of them or none.
+//! What waits for the destinations: one spool on disk, and a position in it for each of them.
+//!
+//! Invariants:
+//! - a result that [`Outbox::append`] took has been written: it survives the death of this process at once, and a power
+//!   cut after [`spool::COMMIT_WITHIN`] (see [`Committer`](crate::committer::Committer));
+//! - each destination gets the results in the order in which they were appended, and gets on at its own pace;
+//! - what a destination has [confirmed](Outbox::confirm) is not read for it again, also after a restart, except what was
+//!   confirmed within [`spool::POSITIONS_WITHIN`] of a crash;
+//! - memory holds no results: only a reader's buffer for each destination, and the spool's index.
+//!
+//! A result is known by its sequence in the spool. Sequences only grow; they have gaps.
+//!
+//! **Whose position begins where.** A destination that is new in the configuration gets what comes from now on. That is
+//! written to the disk before the first result is taken; so a position that is missing later means a new destination, never
+//! one that was forgotten. If the file of positions is damaged, every destination gets everything that is here again.
+//! Positions of destinations that left the configuration are dropped, and hold nothing up.
+//!
+//! **Blocking.** Links read on tokio's threads. A read is one of at most 64 KiB, mostly from the page cache, under the
+//! lock; decoding is outside of it. A compaction holds the lock until it is done: a second or two for 256 MiB, once for
+//! every 64 MiB that come while a destination is away.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use nagios::CheckResult;
+use nagios::{CheckResult, stored};
+use spool::{AppendCause, AppendError, FileState, Keep, NewRecord, Options, Reader, Spool, Trouble};
 use tokio::sync::Notify;
-use tracing::warn;
+use tracing::{debug, error, info, warn};
 
-use crate::queue::{MAX_RESULTS, Queue};
+use crate::StartError;
+use crate::shrink::ShrinkText;
+use crate::status::SpoolStatus;
 use crate::throttle::Throttle;
 
-/// Every destination's queue is full; nothing was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the queue of every destination is full ({MAX_RESULTS} results): no destination can be reached")]
-pub struct Full;
+const _: () = assert!(config::MIN_SPOOL_BYTES >= spool::MIN_MAX_SIZE);
+const _: () = assert!(config::MAX_NAME_BYTES <= spool::MAX_NAME_BYTES);
 
-/// What waits for the destinations. Destinations are known by their place in the configuration.
+/// The name of the spool's directory in the state directory.
+pub const SPOOL_DIRECTORY: &str = "spool";
+
+/// Why a result was not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It never will be.
+    #[error("{0}")]
+    TooLong(String),
+    /// The spool cannot write at this moment; it may later.
+    #[error(transparent)]
+    Spool(#[from] Trouble),
+}
+
+/// The spool and its readers. Destinations are known by their place in the configuration.
 pub(crate) struct Outbox {
-    slots: Mutex<Vec<Slot>>,
-    /// One per destination, with one waiting link each.
-    arrivals: Vec<Notify>,
+    pub(crate) state: Mutex<State>,
+    /// Something is to be committed, or no more will be.
+    pub(crate) commit_wanted: Condvar,
+    slots: Vec<Slot>,
+}
+
+/// What the lock protects.
+pub(crate) struct State {
+    pub(crate) spool: Spool,
+    /// Whether the last commits are due.
+    pub(crate) ending: bool,
+    complaint: Throttle,
+    is_in_trouble: bool,
+    superseded: u64,
+    cut: u64,
 }
 
 struct Slot {
     destination: String,
-    queue: Queue,
+    tap: Mutex<Tap>,
+    /// One link waits.
+    arrival: Notify,
+}
+
+/// Where one destination's results come out.
+struct Tap {
+    reader: Reader,
+    /// Records and stretches that could not be used.
+    skipped: u64,
+    /// Those of them up to this sequence, and up to this file and offset, are counted: a batch may be read twice.
+    counted_through: u64,
+    counted_damage: (String, u64),
     complaint: Throttle,
 }
 
+/// Results in order.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) results: Vec<CheckResult>,
+    /// Where to read on: above the last result.
+    pub(crate) end: u64,
+}
+
 impl Outbox {
-    pub(crate) fn new(destinations: impl Iterator<Item = String>) -> Outbox {
-        let slots: Vec<Slot> = destinations
-            .map(|destination| Slot { destination, queue: Queue::new(), complaint: Throttle::default() })
-            .collect();
-        let arrivals = slots.iter().map(|_| Notify::new()).collect();
-        Outbox { slots: Mutex::new(slots), arrivals }
-    }
-
-    /// For a source that can keep what is not taken. While one destination has room, the others lose their oldest.
-    pub(crate) fn offer(&self, result: CheckResult) -> Result<(), Full> {
-        let mut slots = self.lock();
-        if slots.iter().all(|slot| slot.queue.is_full()) {
-            return Err(Full);
+    /// Opens the spool, or makes it. Blocks while all of it is read.
+    pub(crate) fn open(
+        state_directory: &Path,
+        config: config::Spool,
+        destinations: impl IntoIterator<Item = String>,
+    ) -> Result<Outbox, StartError> {
+        let directory = state_directory.join(SPOOL_DIRECTORY);
+        let options = Options { max_size: config.max_size, keep: Keep::Unread, shrink: Box::new(ShrinkText) };
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(StartError::Random)?;
+        let (mut spool, recovery) = Spool::open(&directory, options, id)?;
+        if !recovery.is_unremarkable() {
+            warn!(directory = %directory.display(), ?recovery, "the spool was not left in order; what is whole is delivered");
         }
-        push(&mut slots, result);
-        drop(slots);
-        self.announce();
-        Ok(())
+        let names: Vec<String> = destinations.into_iter().collect();
+        let start_at_end = recovery.positions != FileState::Replaced;
+        set_positions(&mut spool, &names, start_at_end)?;
+        for destination in &names {
+            let waiting = spool.depth(destination)?.unwrap_or_default();
+            info!(destination, waiting, directory = %directory.display(), "results in the spool");
+        }
+        let state =
+            State { spool, ending: false, complaint: Throttle::default(), is_in_trouble: false, superseded: 0, cut: 0 };
+        let slots = names.into_iter().map(Slot::new).collect();
+        Ok(Outbox { state: Mutex::new(state), commit_wanted: Condvar::new(), slots })
     }
 
-    /// For a source that cannot wait: where there is no room, the oldest goes.
-    pub(crate) fn push(&self, results: impl Iterator<Item = CheckResult>) {
-        let mut slots = self.lock();
-        results.for_each(|result| push(&mut slots, result));
-        drop(slots);
-        self.announce();
+    /// Appends results, in one write if they are not megabytes; one answer for each. When this returns, those that were
+    /// taken survive the death of this process.
+    pub(crate) fn append(&self, results: &[CheckResult]) -> Vec<Result<(), NotTaken>> {
+        let encoded: Vec<Encoded> = results.iter().map(Encoded::new).collect();
+        let mut state = self.lock();
+        let outcomes = state.append(&encoded);
+        state.log_compactions();
+        drop(state);
+        self.commit_wanted.notify_one();
+        self.slots.iter().for_each(|slot| slot.arrival.notify_one());
+        outcomes
     }
 
-    /// See [`Queue::read`].
-    pub(crate) fn read(&self, destination: usize, from: u64, limit: usize) -> (u64, Vec<Arc<CheckResult>>) {
-        self.lock()[destination].queue.read(from, limit)
+    /// At most `limit` results that wait for the destination, from sequence `from` on. None: there are none before
+    /// [`Waiting::end`].
+    pub(crate) fn read(&self, destination: usize, from: u64, limit: usize) -> Result<Waiting, Trouble> {
+        let slot = &self.slots[destination];
+        let mut tap = slot.tap.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
+        let confirmed = state.spool.position(&slot.destination).unwrap_or_default();
+        tap.read(state, from.max(confirmed + 1), limit, &slot.destination)
     }
 
-    /// See [`Queue::confirm`].
+    /// The destination has everything below `end`.
     pub(crate) fn confirm(&self, destination: usize, end: u64) {
-        self.lock()[destination].queue.confirm(end);
+        let mut state = self.lock();
+        state.spool.advance(&self.slots[destination].destination, end.saturating_sub(1), Instant::now());
+        drop(state);
+        self.commit_wanted.notify_one();
     }
 
-    /// How many results wait, and how many were pushed out.
-    pub(crate) fn counts(&self, destination: usize) -> (usize, u64) {
-        let slots = self.lock();
-        let queue = &slots[destination].queue;
-        (queue.len(), queue.dropped())
+    /// How many results wait. 0 also where that cannot be read: the link says so.
+    pub(crate) fn waiting(&self, destination: usize) -> u64 {
+        let depth = self.lock().spool.depth(&self.slots[destination].destination);
+        depth.ok().flatten().unwrap_or_default()
+    }
+
+    /// What has been skipped on the way to the destination; see [`DestinationStatus`](crate::DestinationStatus).
+    pub(crate) fn skipped(&self, destination: usize) -> u64 {
+        self.slots[destination].tap.lock().unwrap_or_else(PoisonError::into_inner).skipped
+    }
+
+    pub(crate) fn status(&self) -> SpoolStatus {
+        let State { spool, superseded, cut, .. } = &*self.lock();
+        SpoolStatus {
+            results: spool.records(),
+            bytes: spool.bytes(),
+            superseded: *superseded,
+            cut: *cut,
+            trouble: spool.trouble().map(ToString::to_string),
+        }
     }
 
     /// Waits until any result waits for the destination.
     pub(crate) async fn arrival(&self, destination: usize) {
-        while self.lock()[destination].queue.len() == 0 {
-            self.arrivals[destination].notified().await;
-        }
+        self.arrival_after(destination, 0).await;
     }
 
-    /// Waits until a result of number `from` or higher waits for the destination.
+    /// Waits until a result of sequence `from` or higher waits for the destination.
     pub(crate) async fn arrival_after(&self, destination: usize, from: u64) {
-        while self.lock()[destination].queue.end() <= from {
-            self.arrivals[destination].notified().await;
+        while !self.has_after(destination, from) {
+            self.slots[destination].arrival.notified().await;
         }
     }
 
-    fn announce(&self) {
-        self.arrivals.iter().for_each(Notify::notify_one);
+    /// True also where that cannot be read, so that the next read tells why.
+    fn has_after(&self, destination: usize, from: u64) -> bool {
+        let state = self.lock();
+        let confirmed = state.spool.position(&self.slots[destination].destination).unwrap_or_default();
+        state.spool.records_after(confirmed.max(from.saturating_sub(1))).map_or(true, |records| records > 0)
     }
 
-    /// A thread that panicked with the lock held left whole results in the queues: pushing and popping cannot panic
-    /// between two states.
-    fn lock(&self) -> MutexGuard<'_, Vec<Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A thread that panicked with the lock held left the spool usable: it notes what it wrote after it wrote it.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn push(slots: &mut [Slot], result: CheckResult) {
-    let result = Arc::new(result);
-    for slot in slots {
-        let dropped = slot.queue.push(Arc::clone(&result));
-        if let Some(results) = slot.complaint.count(dropped, Instant::now()) {
-            warn!(
-                destination = slot.destination,
+/// See the module's documentation. When this returns, the positions are on the disk.
+fn set_positions(spool: &mut Spool, names: &[String], start_at_end: bool) -> Result<(), StartError> {
+    let now = Instant::now();
+    let is_new = |name: &&str| spool.position(name).is_none();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let new: Vec<&str> = names.iter().copied().filter(is_new).collect();
+    spool.keep_positions(&names, now)?;
+    if start_at_end {
+        let newest = spool.newest();
+        new.iter().for_each(|name| spool.advance(name, newest, now));
+    }
+    spool.commit(now)?;
+    Ok(())
+}
+
+impl State {
+    fn append(&mut self, encoded: &[Encoded]) -> Vec<Result<(), NotTaken>> {
+        let mut outcomes = Vec::with_capacity(encoded.len());
+        while outcomes.len() < encoded.len() {
+            let rest = encoded[outcomes.len()..].iter().map(Encoded::record);
+            let Err(AppendError { appended, cause }) = self.spool.append(rest, Instant::now()) else {
+                outcomes.resize(encoded.len(), Ok(()));
+                break;
+            };
+            outcomes.extend(appended.map(|_| Ok(())));
+            if let AppendCause::Trouble(trouble) = cause {
+                self.complain(&trouble, encoded.len() - outcomes.len());
+                outcomes.resize(encoded.len(), Err(NotTaken::Spool(trouble)));
+                return outcomes;
+            }
+            outcomes.push(Err(NotTaken::TooLong(cause.to_string())));
+        }
+        if !encoded.is_empty() && std::mem::take(&mut self.is_in_trouble) {
+            info!("the spool takes results again");
+        }
+        outcomes
+    }
+
+    fn complain(&mut self, trouble: &Trouble, results: usize) {
+        self.is_in_trouble = true;
+        if let Some(results) = self.complaint.count(results as u64, Instant::now()) {
+            error!(
                 results,
-                in_all = slot.queue.dropped(),
-                "the queue is full: the oldest results were dropped; the destination does not take them fast enough"
+                error = %trouble,
+                "the spool takes no results: understudy-ocsp leaves its own in the spill directory, those of the perfdata \
+                 FIFO are lost"
             );
         }
+    }
+
+    fn log_compactions(&mut self) {
+        for report in self.spool.take_compactions() {
+            self.superseded += report.lost;
+            self.cut += report.cut;
+            if report.lost > 0 || report.cut > 0 {
+                warn!(
+                    superseded = report.lost,
+                    cut = report.cut,
+                    bytes_before = report.bytes_before,
+                    bytes_after = report.bytes_after,
+                    "the spool was full: older results of objects with newer ones were dropped, or texts cut; a \
+                     destination does not take results, or raise max_size in [sender.spool]"
+                );
+            } else {
+                debug!(?report, "the spool was compacted");
+            }
+        }
+        for damage in self.spool.take_damage().entries() {
+            warn!(%damage, "a compaction found damage in the spool");
+        }
+    }
+}
+
+impl Slot {
+    fn new(destination: String) -> Slot {
+        let tap = Tap {
+            reader: Reader::from(0),
+            skipped: 0,
+            counted_through: 0,
+            counted_damage: (String::new(), 0),
+            complaint: Throttle::default(),
+        };
+        Slot { destination, tap: Mutex::new(tap), arrival: Notify::new() }
+    }
+}
+
+impl Tap {
+    fn read(
+        &mut self,
+        state: MutexGuard<'_, State>,
+        from: u64,
+        limit: usize,
+        destination: &str,
+    ) -> Result<Waiting, Trouble> {
+        if self.reader.next_sequence() != from {
+            self.reader.seek(from);
+        }
+        let batch = self.reader.next_batch(&state.spool)?;
+        drop(state);
+        let (mut results, mut skipped, mut reason, mut end) = (Vec::new(), 0, None, None);
+        for damage in batch.damage().entries() {
+            let place = (damage.file.clone(), damage.offset);
+            if place > self.counted_damage {
+                skipped += 1;
+                reason = Some(damage.to_string());
+                self.counted_damage = place;
+            }
+        }
+        for record in batch.iter() {
+            if results.len() == limit {
+                end = Some(record.sequence);
+                break;
+            }
+            match stored::decode(record.payload) {
+                Ok((result, _origin)) => results.push(result),
+                Err(error) if record.sequence > self.counted_through => {
+                    skipped += 1;
+                    reason = Some(error.to_string());
+                    self.counted_through = record.sequence;
+                }
+                Err(_) => {}
+            }
+        }
+        self.skipped += skipped;
+        if let Some(skipped) = self.complaint.count(skipped, Instant::now()) {
+            warn!(destination, skipped, reason, "results in the spool cannot be read and were skipped");
+        }
+        Ok(Waiting { results, end: end.unwrap_or(self.reader.next_sequence()) })
+    }
+}
+
+/// A result as the spool has it.
+struct Encoded {
+    bytes: Vec<u8>,
+    key: usize,
+}
+
+impl Encoded {
+    fn new(result: &CheckResult) -> Encoded {
+        let mut bytes = Vec::new();
+        stored::key(&result.object, &mut bytes);
+        let key = bytes.len();
+        stored::encode(result, b"", &mut bytes);
+        Encoded { bytes, key }
+    }
+
+    fn record(&self) -> NewRecord<'_> {
+        let (key, payload) = self.bytes.split_at(self.key);
+        NewRecord { key, payload }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::testing::numbered;
+    use std::sync::Arc;
 
-    fn result(number: u64) -> CheckResult {
-        CheckResult::clone(&numbered(number))
+    use super::*;
+    use crate::testing::{number, numbered, outbox};
+
+    const LARGE: config::Spool = config::Spool { max_size: config::MIN_SPOOL_BYTES };
+
+    fn open(directory: &Path, names: &[&str]) -> Outbox {
+        Outbox::open(directory, LARGE, names.iter().map(ToString::to_string)).unwrap()
+    }
+
+    fn append(outbox: &Outbox, numbers: std::ops::Range<u64>) {
+        let results: Vec<CheckResult> = numbers.map(numbered).collect();
+        assert!(outbox.append(&results).iter().all(Result::is_ok));
+    }
+
+    fn numbers(waiting: &Waiting) -> Vec<u64> {
+        waiting.results.iter().map(number).collect()
     }
 
     #[test]
-    fn full_means_full_everywhere() {
-        let outbox = Outbox::new(["dead", "alive"].into_iter().map(String::from));
-        for number in 0..MAX_RESULTS as u64 {
-            outbox.offer(result(number)).unwrap();
+    fn each_destination_goes_on_where_it_was_after_a_restart() {
+        let directory = tempfile::tempdir().unwrap();
+        let outbox = open(directory.path(), &["fast", "slow"]);
+        append(&outbox, 0..500);
+        let first = outbox.read(0, 0, 100).unwrap();
+        assert_eq!(numbers(&first), (0..100).collect::<Vec<_>>());
+        let second = outbox.read(0, first.end, usize::MAX).unwrap();
+        assert_eq!(numbers(&second), (100..500).collect::<Vec<_>>());
+        assert_eq!(numbers(&outbox.read(0, 0, 1).unwrap()), [0], "nothing is confirmed yet");
+        outbox.confirm(0, second.end);
+        outbox.confirm(1, first.end);
+        outbox.lock().spool.commit(Instant::now()).unwrap();
+        drop(outbox);
+
+        let outbox = open(directory.path(), &["slow", "fast"]);
+        assert_eq!((outbox.waiting(0), outbox.waiting(1)), (400, 0));
+        assert_eq!(numbers(&outbox.read(0, 0, 2).unwrap()), [100, 101]);
+        assert_eq!(numbers(&outbox.read(1, 0, 2).unwrap()), []);
+    }
+
+    #[test]
+    fn a_new_destination_begins_with_what_comes_and_a_removed_one_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        append(&open(directory.path(), &["old"]), 0..10);
+        let outbox = open(directory.path(), &["old", "new"]);
+        append(&outbox, 10..11);
+        assert_eq!((outbox.waiting(0), outbox.waiting(1)), (11, 1));
+        assert_eq!(numbers(&outbox.read(1, 0, 5).unwrap()), [10]);
+        drop(outbox);
+        // Before any commit: the positions were on the disk since the start.
+        assert_eq!(open(directory.path(), &["new"]).waiting(0), 1);
+        assert_eq!(open(directory.path(), &["old"]).waiting(0), 0);
+    }
+
+    #[test]
+    fn without_the_file_of_positions_everything_is_sent_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let outbox = open(directory.path(), &["a"]);
+        append(&outbox, 0..10);
+        outbox.confirm(0, u64::MAX);
+        drop(outbox);
+        std::fs::write(directory.path().join("spool/positions"), b"damaged").unwrap();
+        assert_eq!(open(directory.path(), &["a"]).waiting(0), 10);
+    }
+
+    #[test]
+    fn what_is_no_result_is_skipped_and_counted_once() {
+        let (_directory, outbox) = outbox();
+        append(&outbox, 0..1);
+        let alien = NewRecord { key: b"k", payload: b"\x09 from another version" };
+        outbox.lock().spool.append([alien, alien], Instant::now()).unwrap();
+        append(&outbox, 1..2);
+        for _ in 0..2 {
+            assert_eq!(numbers(&outbox.read(0, 0, 10).unwrap()), [0, 1]);
+            assert_eq!(outbox.skipped(0), 2);
         }
-        assert_eq!(outbox.offer(result(0)), Err(Full));
-        assert_eq!(outbox.counts(0), (MAX_RESULTS, 0));
-        outbox.confirm(1, 1);
-        outbox.offer(result(0)).unwrap();
-        assert_eq!(outbox.counts(0), (MAX_RESULTS, 1), "the dead destination lost its oldest");
-        assert_eq!(outbox.counts(1), (MAX_RESULTS, 0));
-        assert_eq!(outbox.offer(result(0)), Err(Full));
-        outbox.push([result(0), result(1)].into_iter());
-        assert_eq!(outbox.counts(1), (MAX_RESULTS, 2));
+        outbox.lock().spool.append([alien], Instant::now()).unwrap();
+        let nothing = outbox.read(0, outbox.read(0, 0, 10).unwrap().end, 10).unwrap();
+        assert_eq!(numbers(&nothing), []);
+        outbox.confirm(0, nothing.end);
+        assert_eq!(outbox.waiting(0), 0);
+    }
+
+    #[test]
+    fn a_result_that_is_too_long_takes_no_other_with_it() {
+        let (_directory, outbox) = outbox();
+        let mut long = numbered(1);
+        long.output = nagios::PluginOutput::from_text(&vec![b'x'; spool::MAX_PAYLOAD_BYTES]);
+        let outcomes = outbox.append(&[numbered(0), long, numbered(2)]);
+        assert!(matches!(outcomes[..], [Ok(()), Err(NotTaken::TooLong(_)), Ok(())]), "{outcomes:?}");
+        assert_eq!(numbers(&outbox.read(0, 0, 10).unwrap()), [0, 2]);
     }
 
     #[tokio::test]
     async fn a_waiting_link_is_woken() {
-        let outbox = Arc::new(Outbox::new([String::from("a")].into_iter()));
+        let (_directory, outbox) = outbox();
+        append(&outbox, 0..1);
+        let end = outbox.read(0, 0, 1).unwrap().end;
         let waiting = tokio::spawn({
             let outbox = Arc::clone(&outbox);
-            async move { outbox.arrival_after(0, 1).await }
+            async move { outbox.arrival_after(0, end).await }
         });
-        outbox.push([result(0)].into_iter());
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
-        outbox.push([result(1)].into_iter());
+        append(&outbox, 1..2);
         waiting.await.unwrap();
     }
 }

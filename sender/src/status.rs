@@ -11,6 +11,7 @@ pub(crate) struct Counters {
     pub(crate) duplicates: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) perfdata: AtomicU64,
+    pub(crate) lost: AtomicU64,
     pub(crate) damaged: AtomicU64,
     pub(crate) foreign: AtomicU64,
     pub(crate) not_copied: AtomicU64,
@@ -21,6 +22,8 @@ pub(crate) struct Counters {
 pub struct Status {
     /// Where results came from.
     pub intake: IntakeStatus,
+    /// Where they wait.
+    pub spool: SpoolStatus,
     /// Where they go, in the order of the configuration.
     pub destinations: Vec<DestinationStatus>,
 }
@@ -38,6 +41,8 @@ pub struct IntakeStatus {
     pub refused: u64,
     /// Read from the perfdata FIFO.
     pub perfdata: u64,
+    /// Of those, results that the spool did not take.
+    pub lost: u64,
     /// Frames of the perfdata FIFO that were torn, glued or otherwise not whole.
     pub damaged: u64,
     /// Lines of the perfdata FIFO without any frame of ours.
@@ -46,17 +51,32 @@ pub struct IntakeStatus {
     pub not_copied: u64,
 }
 
+/// The queue on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SpoolStatus {
+    /// Results in it, also those that some destinations have.
+    pub results: u64,
+    /// Bytes that they take.
+    pub bytes: u64,
+    /// Results dropped since the start in favour of newer ones of their objects, because the spool was full.
+    pub superseded: u64,
+    /// Results whose text was cut since the start, because the spool was full.
+    pub cut: u64,
+    /// Why it takes no results; nothing when it does.
+    pub trouble: Option<String>,
+}
+
 /// One destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DestinationStatus {
     /// Its name in the configuration.
     pub name: String,
     /// Results that wait.
-    pub queued: usize,
+    pub queued: u64,
     /// Results that the destination confirmed.
     pub delivered: u64,
-    /// Results that were pushed out of the full queue.
-    pub dropped: u64,
+    /// Results in the spool that could not be read for it: damaged stretches, and results of another version.
+    pub skipped: u64,
     /// Results that did not fit into a packet whole.
     pub truncated: u64,
     /// Why the last attempt failed; nothing when it succeeded.
@@ -76,6 +96,7 @@ impl Counters {
             duplicates: self.duplicates.load(Relaxed),
             refused: self.refused.load(Relaxed),
             perfdata: self.perfdata.load(Relaxed),
+            lost: self.lost.load(Relaxed),
             damaged: self.damaged.load(Relaxed),
             foreign: self.foreign.load(Relaxed),
             not_copied: self.not_copied.load(Relaxed),

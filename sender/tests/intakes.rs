@@ -12,9 +12,10 @@ use std::path::Path;
 
 use common::daemon::Daemon;
 use common::{DEADLINE, configuration, destination, eventually, numbered, secret};
+use nagios::{HostName, Object, PluginOutput};
 use ocsp::handover::{Answer, HandOver, new_id};
 use sender::perfdata::template;
-use sender::{QUEUE_MAX_RESULTS, Sender, StartError};
+use sender::{NotTaken, Sender, StartError};
 
 fn handover(host: &str) -> HandOver {
     HandOver {
@@ -55,7 +56,7 @@ async fn spilled_results_go_ahead_of_the_socket_s_and_none_goes_twice() {
     for n in 0..3 {
         ocsp::spill::write(&config.spill, &handover(&format!("spilled{n}"))).unwrap();
     }
-    let sender = Sender::start(&config, None).await.unwrap();
+    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
     let twice = handover("over-socket");
     assert_eq!(hand_over(&config.socket, &twice), Answer::Taken);
     ocsp::spill::write(&config.spill, &twice).unwrap();
@@ -70,14 +71,25 @@ async fn spilled_results_go_ahead_of_the_socket_s_and_none_goes_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_socket_answers_full_and_refused() {
     let directory = tempfile::tempdir().unwrap();
-    let config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
-    let sender = Sender::start(&config, None).await.unwrap();
+    let mut config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
+    config.spool.max_size = spool::MIN_MAX_SIZE;
+    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
     assert!(matches!(hand_over(&config.socket, &handover("a;b")), Answer::Refused(_)));
-    (0..QUEUE_MAX_RESULTS).for_each(|number| sender.submit(numbered(number)).unwrap());
+    let mut objects = 0..;
+    let taken = |length: usize, object: usize| {
+        let mut result = numbered(0);
+        result.object = Object::Host(HostName::try_from(object.to_string().as_str()).unwrap());
+        result.output = PluginOutput::from_text("x".repeat(length).as_bytes());
+        sender.submit(result)
+    };
+    for length in [1000, 100, 0] {
+        while taken(length, objects.next().unwrap()).is_ok() {}
+    }
     assert_eq!(hand_over(&config.socket, &handover("late")), Answer::Full);
-    assert!(sender.submit(numbered(0)).is_err());
+    assert!(matches!(taken(0, objects.next().unwrap()), Err(NotTaken::Spool(_))));
     let status = sender.status();
-    assert_eq!((status.destinations[0].queued, status.destinations[0].dropped), (QUEUE_MAX_RESULTS, 0));
+    assert_eq!((status.destinations[0].queued, status.spool.superseded), (status.spool.results, 0));
+    assert!(status.spool.trouble.unwrap().contains("raise max_size"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +97,7 @@ async fn bytes_that_are_no_hand_over_take_nothing_down() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
-    let sender = Sender::start(&config, None).await.unwrap();
+    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
     let client = UnixDatagram::unbound().unwrap();
     let whole = handover("web").encode();
     for length in [0, 1, 31, 40, whole.len() - 1] {
@@ -102,8 +114,11 @@ async fn bytes_that_are_no_hand_over_take_nothing_down() {
 async fn a_second_sender_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
-    let _first = Sender::start(&config, None).await.unwrap();
-    assert!(matches!(Sender::start(&config, None).await, Err(StartError::AlreadyRunning(_))));
+    let _first = Sender::start(&config, directory.path(), None).await.unwrap();
+    let on_our_spool = Sender::start(&config, directory.path(), None).await;
+    assert!(matches!(on_our_spool, Err(StartError::Spool(spool::OpenError::Lock(_)))));
+    let on_our_socket = Sender::start(&config, &directory.path().join("other"), None).await;
+    assert!(matches!(on_our_socket, Err(StartError::AlreadyRunning(_))));
 }
 
 /// A line as the core makes it of our template.
@@ -128,7 +143,7 @@ async fn torn_lines_of_a_real_fifo_are_counted_and_whole_ones_arrive() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
-    let sender = Sender::start(&config, None).await.unwrap();
+    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
     let mut core = OpenOptions::new().read(true).write(true).open(directory.path().join("perfdata.fifo")).unwrap();
     let torn = line("torn", "never seen");
     for (n, end) in (0..torn.len()).step_by(7).enumerate() {
@@ -151,7 +166,7 @@ async fn a_removed_fifo_is_put_back_and_both_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
-    let _sender = Sender::start(&config, None).await.unwrap();
+    let _sender = Sender::start(&config, directory.path(), None).await.unwrap();
     let path = directory.path().join("perfdata.fifo");
     let mut running_core = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();

@@ -5,7 +5,7 @@
 mod common;
 
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::daemon::{Act, Daemon};
 use common::{DEADLINE, configuration, destination, eventually, numbered, numbers, secret};
@@ -14,7 +14,7 @@ use sender::Sender;
 
 async fn start(directory: &tempfile::TempDir, destinations: &[(&str, String)]) -> Sender {
     let destinations = destinations.iter().map(|(name, address)| destination(name, address)).collect();
-    Sender::start(&configuration(directory.path(), destinations), None).await.unwrap()
+    Sender::start(&configuration(directory.path(), destinations), directory.path(), None).await.unwrap()
 }
 
 fn submit(sender: &Sender, range: std::ops::Range<usize>) {
@@ -54,7 +54,7 @@ async fn a_reset_loses_nothing_and_keeps_the_order() {
     assert_eq!(daemon.results(), numbers(1200));
     eventually("all confirmed", || sender.status().destinations[0].queued == 0).await;
     let status = &sender.status().destinations[0];
-    assert_eq!((status.delivered, status.dropped, &status.failure), (1200, 0, &None));
+    assert_eq!((status.delivered, status.skipped, &status.failure), (1200, 0, &None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,9 +99,9 @@ async fn what_does_not_fit_is_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_delivers_what_is_queued() {
+async fn a_stop_delivers_what_waits() {
     let directory = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start("127.0.0.1:0", secret(), &[Act::ResetAfter(1), Act::Slam]);
+    let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let sender = start(&directory, &[("standby", daemon.address.to_string())]).await;
     submit(&sender, 0..3000);
     let summary = sender.stop(DEADLINE).await;
@@ -109,4 +109,25 @@ async fn a_stop_delivers_what_is_queued() {
     assert_eq!(daemon.results(), numbers(3000));
     assert!(!directory.path().join("ocsp.sock").exists());
     assert!(directory.path().join("perfdata.fifo").exists(), "the core has it open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_stop_leaves_is_delivered_after_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let dead = format!("127.0.0.1:{}", closed_port());
+    let sender = start(&directory, &[("standby", dead)]).await;
+    submit(&sender, 0..300);
+    eventually("a failure is seen", || sender.status().destinations[0].failure.is_some()).await;
+    let begun = Instant::now();
+    let summary = sender.stop(DEADLINE).await;
+    assert!(begun.elapsed() < DEADLINE, "a destination that is away does not hold the stop up");
+    assert_eq!(summary.left, [("standby".to_string(), 300)]);
+
+    let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
+    let sender =
+        start(&directory, &[("standby", daemon.address.to_string()), ("new", daemon.address.to_string())]).await;
+    let status = sender.status();
+    assert_eq!(status.destinations[1].queued, 0, "a new destination gets what comes from now on");
+    eventually("all arrived", || daemon.results().len() >= 300).await;
+    assert_eq!(daemon.results(), numbers(300));
 }

@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod fifo;
+pub mod master;
 pub mod nagios4;
 pub mod peers;
 pub mod process;

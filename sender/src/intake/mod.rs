@@ -1,9 +1,9 @@
 //! Results from `understudy-ocsp`: over the socket, and out of the spill directory.
 //!
 //! Invariants:
-//! - [`Answer::Taken`] is given only after the result is in the queue of every destination;
+//! - [`Answer::Taken`] is given only after the result was written into the spool: it survives the death of this process;
 //! - results of the spill directory go ahead of those of the socket, since they are older: while any wait there
-//!   that the queues have no room for, the socket answers [`Answer::Full`];
+//!   that the spool does not take, the socket answers [`Answer::Full`];
 //! - a hand-over that comes both ways is queued once.
 
 mod recent;
@@ -20,7 +20,7 @@ use nagios::{
 use ocsp::handover::{self, Answer, HandOver};
 use tracing::trace;
 
-use crate::outbox::Outbox;
+use crate::outbox::{NotTaken, Outbox};
 use crate::status::Counters;
 use recent::Recent;
 
@@ -36,27 +36,54 @@ impl Intake {
         Intake { outbox, counters, recent: Recent::default() }
     }
 
-    /// Queues one result, or says why not.
+    /// Writes one result into the spool, or says why not.
     fn take(&mut self, handover: HandOver, now: Instant) -> Answer {
-        let id = handover.id;
-        if self.recent.contains(&id) {
-            self.counters.duplicates.fetch_add(1, Relaxed);
-            return Answer::Taken;
+        self.take_all([handover], now).pop().expect("one answer for each hand-over")
+    }
+
+    /// Writes results into the spool at once; one answer for each.
+    fn take_all(&mut self, handovers: impl IntoIterator<Item = HandOver>, now: Instant) -> Vec<Answer> {
+        let (mut ids, mut results) = (Vec::new(), Vec::new());
+        // No answer yet for those that the spool is asked about.
+        let mut answers = Vec::new();
+        for handover in handovers {
+            let id = handover.id;
+            answers.push(if self.recent.contains(&id) {
+                self.counters.duplicates.fetch_add(1, Relaxed);
+                Some(Answer::Taken)
+            } else if ids.contains(&id) {
+                // It comes again by the spill directory, when it is known what became of the first one.
+                Some(Answer::Full)
+            } else {
+                match check_result(handover) {
+                    Ok(result) => {
+                        trace!(object = %result.object, code = result.code.get(), "handed over");
+                        ids.push(id);
+                        results.push(result);
+                        None
+                    }
+                    Err(reason) => Some(self.refuse(reason)),
+                }
+            });
         }
-        let result = match check_result(handover) {
-            Ok(result) => result,
-            Err(reason) => {
-                self.counters.refused.fetch_add(1, Relaxed);
-                return Answer::Refused(reason);
-            }
+        let mut outcomes = self.outbox.append(&results).into_iter().zip(ids);
+        let answer = |answer: Option<Answer>| {
+            answer.unwrap_or_else(|| match outcomes.next().expect("one outcome for each result") {
+                (Ok(()), id) => {
+                    self.recent.remember(id, now);
+                    self.counters.handed_over.fetch_add(1, Relaxed);
+                    Answer::Taken
+                }
+                (Err(NotTaken::TooLong(reason)), _) => self.refuse(reason),
+                (Err(NotTaken::Spool(_)), _) => Answer::Full,
+            })
         };
-        trace!(object = %result.object, code = result.code.get(), "handed over");
-        if self.outbox.offer(result).is_err() {
-            return Answer::Full;
-        }
-        self.recent.remember(id, now);
-        self.counters.handed_over.fetch_add(1, Relaxed);
-        Answer::Taken
+        answers.into_iter().map(answer).collect()
+    }
+
+    fn refuse(&self, reason: String) -> Answer {
+        self.counters.refused.fetch_add(1, Relaxed);
+        Answer::Refused(reason)
     }
 }
 
@@ -108,15 +135,16 @@ mod tests {
         }
     }
 
-    pub(super) fn intake() -> Intake {
-        let outbox = Outbox::new([String::from("standby")].into_iter());
-        Intake::new(Arc::new(outbox), Arc::default())
+    /// An intake, and the directory of its spool.
+    pub(super) fn intake() -> (tempfile::TempDir, Intake) {
+        let (directory, outbox) = crate::testing::outbox();
+        (directory, Intake::new(outbox, Arc::default()))
     }
 
     /// The hosts of what is queued.
     pub(super) fn queued(intake: &Intake) -> Vec<String> {
-        let (_, results) = intake.outbox.read(0, 0, usize::MAX);
-        results.iter().map(|result| result.object.host().to_string()).collect()
+        let waiting = intake.outbox.read(0, 0, usize::MAX).unwrap();
+        waiting.results.iter().map(|result| result.object.host().to_string()).collect()
     }
 
     #[test]
@@ -132,12 +160,25 @@ mod tests {
 
     #[test]
     fn invalid_names_are_refused_and_duplicates_taken_once() {
-        let mut intake = intake();
+        let (_directory, mut intake) = intake();
         let now = Instant::now();
         assert!(matches!(intake.take(handover(1, "a;b"), now), Answer::Refused(_)));
         assert!(matches!(intake.take(handover(2, ""), now), Answer::Refused(_)));
         assert_eq!(intake.take(handover(3, "a"), now), Answer::Taken);
         assert_eq!(intake.take(handover(3, "a"), now), Answer::Taken);
         assert_eq!(queued(&intake), ["a"]);
+    }
+
+    #[test]
+    fn each_of_a_batch_gets_its_own_answer() {
+        let (_directory, mut intake) = intake();
+        let mut long = handover(3, "long");
+        long.output = vec![b'x'; spool::MAX_PAYLOAD_BYTES];
+        let batch = [handover(1, "a"), handover(2, ";"), long, handover(1, "a"), handover(4, "b")];
+        let answers = intake.take_all(batch, Instant::now());
+        let [first, nameless, long, twice, last] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!((first, twice, last), (&Answer::Taken, &Answer::Full, &Answer::Taken));
+        assert!(matches!((nameless, long), (Answer::Refused(_), Answer::Refused(_))));
+        assert_eq!(queued(&intake), ["a", "b"]);
     }
 }

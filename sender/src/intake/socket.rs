@@ -19,8 +19,11 @@ use crate::error::StartError;
 use crate::throttle::Throttle;
 use crate::wait;
 
-/// How many hand-overs are answered before the spill directory is looked at again.
+/// How many hand-overs are written into the spool together, and answered before the spill directory is looked at again.
 const BATCH: usize = 64;
+
+/// A batch of this many bytes takes no more, so that long results do not add up.
+const BATCH_BYTES: usize = MAX_HANDOVER_BYTES;
 
 /// How soon a spill directory with a backlog is tried again.
 const BACKLOG_STEP: Duration = Duration::from_millis(20);
@@ -54,50 +57,58 @@ impl Socket {
         let mut datagram = vec![0; MAX_HANDOVER_BYTES + 1];
         let mut complaint = Throttle::default();
         while !stop.load(Ordering::Relaxed) {
+            // In this order: who spilled a result before it handed over the next one finds it taken first.
+            let batch = self.receive(&mut datagram, &mut complaint);
             let directory = spill.drain(&mut intake, Instant::now());
-            for _ in 0..BATCH {
-                match self.socket.recv_from(&mut datagram) {
-                    Ok((bytes, from)) => {
-                        self.answer(&datagram[..bytes], &from, directory, &mut intake, &mut complaint);
-                    }
-                    Err(_) => break,
-                }
-            }
+            self.answer(batch, directory, &mut intake, &mut complaint);
             let timeout = if directory == Directory::Backlog { BACKLOG_STEP } else { wait::STEP };
             wait::readable(&[self.socket.as_fd()], timeout);
         }
     }
 
+    /// What clients have handed over until now, within a batch's limits.
+    fn receive(&self, datagram: &mut [u8], complaint: &mut Throttle) -> Vec<(HandOver, SocketAddr)> {
+        let (mut batch, mut batch_bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH && batch_bytes < BATCH_BYTES {
+            let Ok((bytes, from)) = self.socket.recv_from(datagram) else {
+                break;
+            };
+            match HandOver::decode(&datagram[..bytes]) {
+                Ok(handover) => batch.push((handover, from)),
+                Err(error) => {
+                    // Without an id there is nobody to answer; understudy-ocsp spills when no answer comes.
+                    if let Some(datagrams) = complaint.count(1, Instant::now()) {
+                        warn!(socket = %self.path.display(), datagrams, %error, "datagrams that are no hand-over were dropped");
+                    }
+                }
+            }
+            // A datagram counts for something even if it is empty, so that a flood of them ends.
+            batch_bytes += bytes.max(BATCH_BYTES / 1000);
+        }
+        batch
+    }
+
     fn answer(
         &self,
-        datagram: &[u8],
-        from: &SocketAddr,
+        batch: Vec<(HandOver, SocketAddr)>,
         directory: Directory,
         intake: &mut Intake,
         complaint: &mut Throttle,
     ) {
-        let handover = match HandOver::decode(datagram) {
-            Ok(handover) => handover,
-            Err(error) => {
-                // Without an id there is nobody to answer; understudy-ocsp spills when no answer comes.
-                if let Some(datagrams) = complaint.count(1, Instant::now()) {
-                    warn!(socket = %self.path.display(), datagrams, %error, "datagrams that are no hand-over were dropped");
-                }
-                return;
+        let clients: Vec<_> = batch.iter().map(|(handover, from)| (handover.id, from.clone())).collect();
+        let answers = match directory {
+            Directory::Empty => intake.take_all(batch.into_iter().map(|(handover, _)| handover), Instant::now()),
+            Directory::Backlog => vec![Answer::Full; clients.len()],
+        };
+        for (answer, (id, from)) in answers.iter().zip(clients) {
+            if let Answer::Refused(reason) = answer
+                && let Some(results) = complaint.count(1, Instant::now())
+            {
+                warn!(results, reason, "results were refused");
             }
-        };
-        let id = handover.id;
-        let answer = match directory {
-            Directory::Empty => intake.take(handover, Instant::now()),
-            Directory::Backlog => Answer::Full,
-        };
-        if let Answer::Refused(reason) = &answer
-            && let Some(results) = complaint.count(1, Instant::now())
-        {
-            warn!(results, reason, "results were refused");
+            // A client that no longer waits has spilled its result, and the id tells the two copies.
+            let _ = self.socket.send_to_addr(&answer.encode(id), &from);
         }
-        // A client that no longer waits has spilled its result, and the id tells the two copies.
-        let _ = self.socket.send_to_addr(&answer.encode(id), from);
     }
 }
 

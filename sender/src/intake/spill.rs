@@ -1,6 +1,6 @@
 //! Empties the spill directory.
 //!
-//! Invariants: files are taken oldest first; a file goes only after its result is queued; a file that is no result is
+//! Invariants: files are taken oldest first; a file goes only after its result is in the spool; a file that is no result is
 //! set aside as `….bad` (at most [`MAX_BAD_FILES`], then deleted) and holds up nothing.
 
 use std::collections::VecDeque;
@@ -19,9 +19,12 @@ use super::Intake;
 use crate::error::StartError;
 use crate::throttle::Throttle;
 
-/// The directory is listed at least this often: a file written in the same clock tick as the last listing does not
-/// change the directory's time.
+/// The directory is listed at least this often, for file systems whose times cannot be relied on.
 const LIST_EVERY: Duration = Duration::from_secs(1);
+
+/// A directory that was changed this shortly before it was listed is listed again: a file that came in the same clock
+/// tick after the listing does not change the directory's time.
+const CLOCK_TICK: Duration = Duration::from_millis(20);
 
 /// How many files one turn takes before the socket's clients get an answer.
 const FILES_PER_TURN: usize = 1_000;
@@ -75,7 +78,7 @@ impl Spill {
         Spill { directory, pending: VecDeque::new(), listed: None, undeletable: None, complaint: Throttle::default() }
     }
 
-    /// Takes what is there, within a turn's limit and the room in the queues.
+    /// Takes what is there, within a turn's limit and the room in the spool.
     pub(crate) fn drain(&mut self, intake: &mut Intake, now: Instant) -> Directory {
         if let Err(error) = self.delete_leftover().and_then(|()| self.list_if_due(now)) {
             self.complain(&error, now);
@@ -131,8 +134,9 @@ impl Spill {
         let is_fresh =
             self.listed.is_some_and(|(seen, at)| seen == modified && now.saturating_duration_since(at) < LIST_EVERY);
         if !is_fresh {
+            let is_settled = SystemTime::now().duration_since(modified).is_ok_and(|age| age > CLOCK_TICK);
             self.pending = spill::list(&self.directory)?.into();
-            self.listed = Some((modified, now));
+            self.listed = is_settled.then_some((modified, now));
         }
         Ok(())
     }
@@ -184,9 +188,11 @@ fn searchable(mode: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::tests::{handover, intake, queued};
     use super::*;
-    use crate::queue::MAX_RESULTS;
+    use crate::testing::full_outbox;
 
     fn spill(directory: &tempfile::TempDir) -> Spill {
         Spill::new(directory.path().to_owned())
@@ -211,7 +217,7 @@ mod tests {
     #[test]
     fn files_are_taken_in_order_and_deleted() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut spill, mut intake) = (spill(&directory), intake());
+        let (mut spill, (_spool, mut intake)) = (spill(&directory), intake());
         for n in 0..5 {
             spill::write(directory.path(), &handover(n, &format!("host{n}"))).unwrap();
         }
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn what_came_over_the_socket_is_not_taken_again() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut spill, mut intake) = (spill(&directory), intake());
+        let (mut spill, (_spool, mut intake)) = (spill(&directory), intake());
         assert_eq!(intake.take(handover(1, "a"), Instant::now()), Answer::Taken);
         spill::write(directory.path(), &handover(1, "a")).unwrap();
         spill.drain(&mut intake, Instant::now());
@@ -233,7 +239,7 @@ mod tests {
     #[test]
     fn torn_and_refused_files_are_set_aside() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut spill, mut intake) = (spill(&directory), intake());
+        let (mut spill, (_spool, mut intake)) = (spill(&directory), intake());
         let torn = spill::write(directory.path(), &handover(1, "a")).unwrap();
         fs::write(&torn, &fs::read(&torn).unwrap()[..50]).unwrap();
         spill::write(directory.path(), &handover(2, "a;b")).unwrap();
@@ -247,33 +253,20 @@ mod tests {
     #[test]
     fn what_finds_no_room_stays() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut spill, mut intake) = (spill(&directory), intake());
-        let filler = CheckResults::default().take(MAX_RESULTS);
-        intake.outbox.push(filler);
+        let (_spool, outbox) = full_outbox();
+        let (mut spill, mut intake) = (spill(&directory), Intake::new(outbox, Arc::default()));
         spill::write(directory.path(), &handover(1, "late")).unwrap();
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Backlog);
         assert_eq!(files(&directory).len(), 1);
-        intake.outbox.confirm(0, 1);
+        intake.outbox.confirm(0, u64::MAX);
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
         assert_eq!((queued(&intake).pop(), files(&directory).len()), (Some("late".into()), 0));
-    }
-
-    #[derive(Default)]
-    struct CheckResults(u64);
-
-    impl Iterator for CheckResults {
-        type Item = nagios::CheckResult;
-
-        fn next(&mut self) -> Option<Self::Item> {
-            self.0 += 1;
-            Some(nagios::CheckResult::clone(&crate::testing::numbered(self.0)))
-        }
     }
 
     #[test]
     fn a_file_added_later_is_seen() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut spill, mut intake) = (spill(&directory), intake());
+        let (mut spill, (_spool, mut intake)) = (spill(&directory), intake());
         let start = Instant::now();
         spill.drain(&mut intake, start);
         spill::write(directory.path(), &handover(1, "late")).unwrap();

@@ -16,6 +16,8 @@ pub(crate) enum LinkError {
     #[error("no connection to {address}: {source}; is the daemon running there, and does a firewall let port {port} pass?", port = .address.port())]
     Connect { address: SocketAddr, source: io::Error },
     #[error(transparent)]
+    Spool(#[from] spool::Trouble),
+    #[error(transparent)]
     Session(#[from] SessionError),
     #[error("the daemon sent no init packet within {} s: it is overloaded, or not an NSCA daemon", .0.as_secs())]
     NoInit(Duration),

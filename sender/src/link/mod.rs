@@ -1,8 +1,8 @@
-//! One link per destination: takes what waits in its queue to the daemon there.
+//! One link per destination: takes what waits for it in the spool to the daemon there.
 //!
 //! Invariants:
 //! - there is at most one connection at a time: old daemons serve them one after the other;
-//! - a result leaves the queue only after the daemon closed the connection cleanly, which it does when it has read
+//! - the link's position in the spool moves past a result only after the daemon closed the connection cleanly, which it does when it has read
 //!   everything; else the whole batch is sent again, in order, after a pause;
 //! - results may therefore arrive twice, and never out of order.
 
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, trace, warn};
 
 use crate::backoff::Backoff;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Waiting};
 use crate::throttle::Throttle;
 use batch::{BatchSize, LINGER};
 use connection::{Connection, Resolve};
@@ -40,9 +40,6 @@ const FAILURES_TO_ACT: u32 = 8;
 /// How many results are encoded before they are written; bounds the memory of one link to some 400 KiB. Not fewer:
 /// a stock daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
 const RESULTS_PER_WRITE: usize = 100;
-
-/// The longest pause while the sender stops.
-const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// What the outside may know of a link.
 #[derive(Debug, Default)]
@@ -72,7 +69,7 @@ pub(crate) struct Link<R> {
 /// A batch that was delivered.
 struct Delivery {
     results: usize,
-    /// The number after its last result.
+    /// The sequence after its last result.
     end: u64,
 }
 
@@ -111,14 +108,18 @@ impl<R: Resolve + Sync> Link<R> {
         }
     }
 
-    /// Delivers until `stop`, and then until the queue is empty.
+    /// Delivers until `stop`, and then until nothing waits or an attempt fails: what is left is safe in the spool.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         while self.has_results(&stop).await {
             match self.deliver().await {
                 Ok(delivery) => self.delivered(&delivery),
                 Err(error) => {
                     let pause = self.failed(&error);
-                    self.pause(pause, &stop).await;
+                    if stop.is_cancelled() {
+                        return;
+                    }
+                    // A stop ends the pause, and there is one last attempt.
+                    let _ = timeout(pause, stop.cancelled()).await;
                 }
             }
         }
@@ -136,31 +137,41 @@ impl<R: Resolve + Sync> Link<R> {
 
     /// One connection's worth of results.
     async fn deliver(&mut self) -> Result<Delivery, LinkError> {
+        let mut delivery = Delivery { results: 0, end: 0 };
+        let mut waiting = self.read(&delivery)?;
+        if waiting.results.is_empty() {
+            // All of it was damaged: nothing to connect for.
+            return Ok(Delivery { end: waiting.end, ..delivery });
+        }
         let Destination { address, secret, packet_size, .. } = &self.destination;
         let session = ClientSession::new(secret.clone(), *packet_size, self.random.next_u64());
         let mut connection = Connection::open(address, &self.resolver, session).await?;
         let opened = Instant::now();
-        let mut delivery = Delivery { results: 0, end: 0 };
         loop {
-            let room = (self.batch_size.results() - delivery.results).min(RESULTS_PER_WRITE);
-            let (first, results) = self.outbox.read(self.index, delivery.end, room);
-            for result in &results {
+            for result in &waiting.results {
                 let truncated = connection.encode(result, Instant::now());
                 self.note_truncation(result, truncated);
             }
             connection.write().await?;
-            delivery.results += results.len();
-            delivery.end = first + results.len() as u64;
+            delivery.results += waiting.results.len();
+            delivery.end = waiting.end;
             let is_full = delivery.results >= self.batch_size.results() || opened.elapsed() >= batch::MAX_TIME;
             if is_full || !self.more_arrives(delivery.end).await {
                 break;
             }
+            waiting = self.read(&delivery)?;
         }
         if !self.proven {
             connection.prove().await?;
         }
         connection.finish().await?;
         Ok(delivery)
+    }
+
+    /// What comes after what is on its way.
+    fn read(&self, delivery: &Delivery) -> Result<Waiting, LinkError> {
+        let room = (self.batch_size.results() - delivery.results).min(RESULTS_PER_WRITE);
+        Ok(self.outbox.read(self.index, delivery.end, room)?)
     }
 
     /// Whether there is more to send on this connection.
@@ -170,6 +181,9 @@ impl<R: Resolve + Sync> Link<R> {
 
     fn delivered(&mut self, delivery: &Delivery) {
         self.outbox.confirm(self.index, delivery.end);
+        if delivery.results == 0 {
+            return;
+        }
         self.record.delivered.fetch_add(delivery.results as u64, Relaxed);
         self.proven = true;
         self.backoff.succeeded();
@@ -177,7 +191,7 @@ impl<R: Resolve + Sync> Link<R> {
         debug!(destination = self.destination.name, results = delivery.results, "delivered");
         if self.record.set_failure(None).is_some() {
             self.failures = Throttle::default();
-            let (queued, _) = self.outbox.counts(self.index);
+            let queued = self.outbox.waiting(self.index);
             info!(destination = self.destination.name, queued, "the destination takes results again");
         }
     }
@@ -190,7 +204,7 @@ impl<R: Resolve + Sync> Link<R> {
             self.batch_size.refused();
         }
         let (destination, address) = (&self.destination.name, &self.destination.address);
-        let (queued, _) = self.outbox.counts(self.index);
+        let queued = self.outbox.waiting(self.index);
         let failures = self.backoff.failures();
         self.record.set_failure(Some(error.to_string()));
         if self.failures.count(1, Instant::now()).is_none() {
@@ -201,17 +215,6 @@ impl<R: Resolve + Sync> Link<R> {
             error!(destination, %address, %error, failures, queued, "not delivered for a while; the results wait and are sent again");
         }
         pause
-    }
-
-    async fn pause(&self, pause: Duration, stop: &CancellationToken) {
-        let stopping = async {
-            stop.cancelled().await;
-            tokio::time::sleep(LAST_PAUSE).await;
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stopping => {}
-        }
     }
 
     fn note_truncation(&mut self, result: &CheckResult, truncated: Truncated) {
@@ -270,7 +273,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_resolved_at_each_attempt_and_all_its_addresses_are_tried() {
         let names = Moving::default();
-        let outbox = Arc::new(Outbox::new([String::from("moving")].into_iter()));
+        let (_directory, outbox) = crate::testing::outbox();
         let record = Arc::new(Record::default());
         let destination = Destination {
             name: "moving".into(),
@@ -281,7 +284,7 @@ mod tests {
         let stop = CancellationToken::new();
         let link = Link::new(destination, names.clone(), 0, Arc::clone(&outbox), Arc::clone(&record), 1);
         let running = tokio::spawn(link.run(stop.clone()));
-        outbox.push([CheckResult::clone(&numbered(1))].into_iter());
+        assert!(outbox.append(&[numbered(1)])[0].is_ok());
         while record.failure().is_none() {
             tokio::task::yield_now().await;
         }
@@ -295,10 +298,10 @@ mod tests {
 
         let moved = TcpListener::bind("127.0.0.1:0").await.unwrap();
         *names.0.lock().unwrap() = vec![moved.local_addr().unwrap()];
-        outbox.push((2..5).map(|n| CheckResult::clone(&numbered(n))));
+        assert!(outbox.append(&[numbered(2), numbered(3), numbered(4)]).iter().all(Result::is_ok));
         assert_eq!(daemon(moved).await, 3);
         stop.cancel();
         running.await.unwrap();
-        assert_eq!((outbox.counts(0), record.delivered.load(Relaxed), record.failure()), ((0, 0), 4, None));
+        assert_eq!((outbox.waiting(0), record.delivered.load(Relaxed), record.failure()), (0, 4, None));
     }
 }

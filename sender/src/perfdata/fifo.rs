@@ -168,7 +168,8 @@ impl Drain {
         self.counters.perfdata.fetch_add(results.len() as u64, Relaxed);
         self.counters.damaged.fetch_add(damaged, Relaxed);
         self.counters.foreign.fetch_add(foreign, Relaxed);
-        self.outbox.push(results.into_iter());
+        let lost = self.outbox.append(&results).iter().filter(|outcome| outcome.is_err()).count();
+        self.counters.lost.fetch_add(lost as u64, Relaxed);
         let now = Instant::now();
         if let Some(copy) = &mut self.copy {
             self.counters.not_copied.fetch_add(copy.flush(now), Relaxed);

@@ -22,6 +22,7 @@ pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) ->
         socket_group: None,
         spill: directory.join("spill"),
         perfdata: Some(PerfdataFifo { path: directory.join("perfdata.fifo"), copy_to: Some(directory.join("copy")) }),
+        spool: config::Spool::default(),
         destinations,
     }
 }

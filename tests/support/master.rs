@@ -1,0 +1,125 @@
+//! A sender of `understudy run` in a directory of its own, and a core that hands its results over.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use ocsp::handover::{Answer, HandOver, new_id};
+use tempfile::TempDir;
+
+use super::process::{Running, UNDERSTUDY};
+use super::site::{Said, run};
+use super::standby::{PASSWORD, write_secret};
+
+/// How long `understudy-ocsp` waits for an answer.
+const ANSWER_TIME: Duration = Duration::from_millis(600);
+
+/// The files of a sender, which outlive its processes.
+pub struct Master {
+    pub directory: TempDir,
+    config: PathBuf,
+}
+
+impl Master {
+    /// A sender with one destination on this machine, which is called `standby`.
+    pub fn new(port: u16, encryption: &str, max_size: &str) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().display();
+        std::fs::create_dir(directory.path().join("state")).unwrap();
+        let toml = format!(
+            "[node]\nstate_directory = \"{path}/state\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\n\
+             spill = \"{path}/spill\"\nspool.max_size = \"{max_size}\"\n\
+             [[sender.destination]]\nname = \"standby\"\naddress = \"127.0.0.1:{port}\"\n\
+             encryption = \"{encryption}\"\npassword = \"{PASSWORD}\"\n"
+        );
+        let config = write_secret(&directory.path().join("master.toml"), &toml);
+        Master { directory, config }
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.directory.path().join("state")
+    }
+
+    pub fn spill(&self) -> PathBuf {
+        self.directory.path().join("spill")
+    }
+
+    /// How to start the daemon.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(UNDERSTUDY);
+        command.args(["run", "--config"]).arg(&self.config);
+        command
+    }
+
+    /// Starts the daemon, and waits until it takes results.
+    #[track_caller]
+    pub fn start(&self) -> Running {
+        let daemon = Running::start(&mut self.command());
+        daemon.wait_for("sender sends");
+        daemon
+    }
+
+    /// Does what `understudy-ocsp` does, without a process: hands the result over, and spills it where that fails.
+    #[track_caller]
+    pub fn deliver(&self, handover: &HandOver) {
+        match self.hand_over(handover) {
+            Ok(Answer::Taken) => {}
+            Ok(Answer::Refused(reason)) => panic!("refused: {reason}"),
+            Ok(Answer::Full) | Err(_) => drop(ocsp::spill::write(&self.spill(), handover).unwrap()),
+        }
+    }
+
+    /// One datagram there, one back.
+    pub fn hand_over(&self, handover: &HandOver) -> io::Result<Answer> {
+        let name = format!("understudy-test-{:032x}", u128::from_be_bytes(handover.id));
+        let client = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+        client.set_read_timeout(Some(ANSWER_TIME))?;
+        client.set_write_timeout(Some(ANSWER_TIME))?;
+        client.connect(self.directory.path().join("ocsp.sock"))?;
+        client.send(&handover.encode())?;
+        let mut buffer = [0; ocsp::handover::MAX_ANSWER_BYTES];
+        let bytes = client.recv(&mut buffer)?;
+        let (id, answer) = Answer::decode(&buffer[..bytes]).expect("an answer");
+        assert_eq!(id, handover.id);
+        Ok(answer)
+    }
+
+    /// Runs the real `understudy-ocsp` for a service.
+    #[track_caller]
+    pub fn understudy_ocsp(&self, host: &str, service: &str, output: &str) -> Said {
+        let program = Path::new(UNDERSTUDY).with_file_name("understudy-ocsp");
+        assert!(program.exists(), "{} is missing: cargo build --workspace --bins", program.display());
+        let mut command = Command::new(program);
+        command.args(["service", host, service, "0", output]);
+        command.arg("--socket").arg(self.directory.path().join("ocsp.sock")).arg("--spill").arg(self.spill());
+        run(&mut command, b"")
+    }
+}
+
+/// What a core hands over: a service's result.
+pub fn handover(host: &str, service: &str, output: &str) -> HandOver {
+    HandOver {
+        id: new_id(),
+        host: host.into(),
+        service: Some(service.into()),
+        code: 0,
+        output: output.into(),
+        perfdata: Vec::new(),
+        long_output: Vec::new(),
+        check_time_us: 1_700_000_000_000_000,
+        state_type: None,
+        attempt: None,
+        check_type: None,
+    }
+}
+
+/// Ends a daemon as a crash does.
+#[track_caller]
+pub fn kill(mut daemon: Running) {
+    daemon.signal(Signal::SIGKILL);
+    daemon.wait();
+}
