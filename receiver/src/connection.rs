@@ -1,4 +1,4 @@
-//! One connection: a classic session between a socket and the injector's queue.
+//! One connection: a classic session between a socket and the backlog.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Pass;
+use crate::backlog::NotTaken;
 use crate::complaints::Kind;
 use crate::listener::Entrance;
-use crate::queue::NoRoom;
 use crate::spoofing::Spoofing;
 
 /// How much is read at once: as much as a session buffers, four packets.
@@ -44,8 +44,8 @@ enum Ended {
     Silent(Duration),
     #[error("a packet was not complete after {0:?}: the peer is slow, or speaks another protocol")]
     Slow(Duration),
-    #[error("{0}; the peer has to send them again: is the core running, and does it read its command file?")]
-    NoRoom(#[from] NoRoom),
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
     #[error("no random numbers: {0}")]
     NoRandom(getrandom::Error),
     #[error("the connection broke: {0}")]
@@ -135,7 +135,7 @@ impl Connection {
         self.drop_spoofed(&mut results).await;
         if !results.is_empty() {
             let count = results.len();
-            self.entrance.shared.queue.push(results).await?;
+            self.entrance.shared.backlog.push(results).await?;
             self.entrance.shared.counters.accepted.add(count);
         }
         refused.map_or(Ok(packets), |error| Err(error.into()))
@@ -194,7 +194,7 @@ impl Connection {
         match ended {
             Ended::Broken(error) => tracing::debug!(peer = %self.peer, %error, "connection broke"),
             Ended::Stopping => tracing::debug!(peer = %self.peer, "connection closed: the daemon stops"),
-            Ended::Refused(_) | Ended::Silent(_) | Ended::Slow(_) | Ended::NoRoom(_) | Ended::NoRandom(_) => {
+            Ended::Refused(_) | Ended::Silent(_) | Ended::Slow(_) | Ended::NotTaken(_) | Ended::NoRandom(_) => {
                 shared.counters.sessions_refused.add(1);
                 shared.complaints.about(self.peer_ip(), Kind::Session, |left_out| {
                     let listener = self.entrance.listener.address;
