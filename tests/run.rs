@@ -177,6 +177,7 @@ fn config_check_says_what_would_run_and_what_the_core_lacks() {
         "rijndael-128",
         "standby.example.org:5667",
         "flavour nagios4",
+        "keeps what was accepted in",
         "warning: encryption = \"none\"",
         "check_external_commands=1",
         "process_performance_data=1",

@@ -63,14 +63,16 @@ impl Connection {
 
     /// Serves the peer to the end.
     pub(crate) async fn run(mut self, stopping: CancellationToken) {
+        // From here on, any end is a reset, also when this process is killed: the peer must not take its results as
+        // delivered. It can only fail on a socket that is closed already.
+        let _ = self.stream.set_zero_linger();
         match self.serve(stopping).await {
-            Ok(results) => tracing::debug!(peer = %self.peer, results, "session ended"),
-            Err(ended) => {
-                self.complain(&ended);
-                // A reset, not a clean close: the peer must not take its results as delivered. It can only fail on a
-                // socket that is closed already.
-                let _ = self.stream.set_zero_linger();
+            Ok(results) => {
+                tracing::debug!(peer = %self.peer, results, "session ended");
+                // Now the end may be clean. Where that fails, the peer sends its results again.
+                let _ = socket2::SockRef::from(&self.stream).set_linger(None);
             }
+            Err(ended) => self.complain(&ended),
         }
     }
 

@@ -7,9 +7,9 @@
 //! What the core of this moment is owed survives this process in a small file beside the journal:
 //!
 //! ```text
-//! owed␊            the core restarted, and does not have everything yet
+//! owed␊               there is no core, or it restarted and does not have everything yet
 //! given 1700000000␊   the run of the core that began then has everything
-//! given␊           the core has everything; when its run began is not known
+//! given␊              the core has everything; when its run began is not known
 //! ```
 
 mod restarts;
@@ -26,8 +26,11 @@ use crate::episode::Episode;
 pub(crate) use restarts::Inode;
 use restarts::{Mark, Restarts};
 
-/// How often command file and status file are looked at.
+/// How often the status file is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A status file that cannot be read for less than this is not worth a line in the log.
+const UNREADABLE_AFTER: Duration = Duration::from_secs(10);
 
 /// How much of the status file is read at once: what is wanted is at its beginning.
 const READ_BYTES: usize = 16 << 10;
@@ -61,35 +64,37 @@ impl CoreWatch {
         }
     }
 
-    /// Whether it is time to look.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.restarts.is_gone() || self.due.is_none_or(|due| now >= due)
-    }
-
-    /// The command file was looked at: `reads` is its inode if it has a reader. Looks at the status file too.
+    /// The command file was looked at, where there is one. Looks at the status file too, if it is time to.
     pub(crate) fn look(&mut self, command_file: Option<Reads>, now: Instant) {
-        self.due = Some(now + LOOK_EVERY);
         match command_file {
             Some(Reads::Nobody) => self.restarts.handle_gone(),
             Some(Reads::Core(inode)) => self.restarts.handle_reader(inode, unix_seconds()),
             None => {}
         }
-        if let Some(path) = self.status_file.clone() {
-            match self.program_start(&path) {
-                Ok(started) => {
-                    self.unreadable.ends(now);
-                    if let Some(started) = started {
-                        self.restarts.handle_program_start(started);
-                    }
+        if self.due.is_none_or(|due| now >= due) {
+            self.due = Some(now + LOOK_EVERY);
+            self.look_at_status_file(now);
+        }
+        self.write_mark();
+    }
+
+    fn look_at_status_file(&mut self, now: Instant) {
+        let Some(path) = self.status_file.clone() else {
+            return;
+        };
+        match self.program_start(&path) {
+            Ok(started) => {
+                self.unreadable.ends(now);
+                if let Some(started) = started {
+                    self.restarts.handle_program_start(started);
                 }
-                Err(error) => {
-                    if self.unreadable.goes_on(LOOK_EVERY * 10, now).is_some() {
-                        tracing::warn!(file = %path.display(), %error, "cannot tell whether the core restarted");
-                    }
+            }
+            Err(error) => {
+                if self.unreadable.goes_on(UNREADABLE_AFTER, now).is_some() {
+                    tracing::warn!(file = %path.display(), %error, "cannot tell whether the core restarted");
                 }
             }
         }
-        self.write_mark();
     }
 
     /// Nobody reads the command file.

@@ -111,21 +111,31 @@ enum Delivered {
     GivenUp,
 }
 
+/// What is seen of the core.
+enum Core {
+    /// It takes results, as far as can be told.
+    There,
+    /// It is there, and needs the newest results again: what was lent is taken back.
+    Restarted,
+    Gone(Blocked),
+}
+
 impl Worker {
     fn run(mut self) {
         let mut left = Vec::new();
         while !self.abandon.is_cancelled() {
-            let gone = self.look_after_core().err();
             let next = self.next();
             self.note_given_again();
+            let core = self.look_after_core();
             let results = match next {
                 Next::Results(results) => results,
                 Next::Quiet => continue,
                 Next::Ended => break,
             };
-            let (delivered, taken) = match gone {
-                Some(blocked) => (self.hold_back(&blocked), 0),
-                None => self.deliver_all(&results),
+            let (delivered, taken) = match core {
+                Core::There => self.deliver_all(&results),
+                Core::Restarted => continue,
+                Core::Gone(blocked) => (self.hold_back(&blocked), 0),
             };
             match delivered {
                 Delivered::Taken => {}
@@ -228,34 +238,34 @@ impl Worker {
 
 /// A core that goes away and comes back. Only with a journal.
 impl Worker {
-    /// Sees whether the core is there, and whether it restarted; begins to give it the newest results again. Fails while
-    /// there is no core.
-    fn look_after_core(&mut self) -> Result<(), Blocked> {
+    /// Sees whether the core is there, and whether it restarted; then begins to give it the newest results again.
+    fn look_after_core(&mut self) -> Core {
         let (Some(watch), Waiting::Journal(tail)) = (&mut self.watch, &mut self.waiting) else {
-            return Ok(());
+            return Core::There;
         };
-        let now = Instant::now();
-        if !watch.is_due(now) {
-            return Ok(());
-        }
-        let looked = self.sink.look();
+        let (looked, now) = (self.sink.look(), Instant::now());
         match &looked {
             Ok(reads) => watch.look(*reads, now),
             Err(blocked) if blocked.is_gone() => watch.look(Some(Reads::Nobody), now),
             Err(_) => watch.look(None, now),
         }
-        if watch.take_restart() {
-            match tail.begin_again() {
-                Ok(objects) => {
-                    tracing::info!(objects, "the core restarted: it gets the newest result of each object again")
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the core restarted, but the journal cannot be read");
-                    watch.restarted();
-                }
+        if let Err(blocked) = looked {
+            return Core::Gone(blocked);
+        }
+        if !watch.take_restart() {
+            return Core::There;
+        }
+        tail.take_back();
+        match tail.begin_again() {
+            Ok(objects) => {
+                tracing::info!(objects, "the core restarted: it gets the newest result of each object again")
+            }
+            Err(error) => {
+                tracing::error!(%error, "the core restarted, but the journal cannot be read");
+                watch.restarted();
             }
         }
-        looked.map(|_| ())
+        Core::Restarted
     }
 
     /// Notes that everything was given again, if that has just come to its end.

@@ -60,6 +60,8 @@ impl Restarts {
         let another = self.command_file.replace(command_file).is_some_and(|known| known != command_file);
         if std::mem::take(&mut self.gone) || another {
             self.handle_restart();
+        }
+        if self.restart == Restart::Fresh {
             self.told_until = now;
         }
     }
@@ -80,10 +82,6 @@ impl Restarts {
         self.restart = Restart::Over;
     }
 
-    pub(super) fn is_gone(&self) -> bool {
-        self.gone
-    }
-
     /// Whether there is something to begin, which is under way from now on.
     pub(super) fn take_restart(&mut self) -> bool {
         let begins = self.restart == Restart::Fresh && !self.gone;
@@ -98,7 +96,7 @@ impl Restarts {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        if self.restart == Restart::Over { Mark::Given(self.program_start) } else { Mark::Owed }
+        if self.restart == Restart::Over && !self.gone { Mark::Given(self.program_start) } else { Mark::Owed }
     }
 }
 
@@ -145,7 +143,7 @@ mod tests {
         core.handle_reader(FIFO, 100);
         core.handle_program_start(50);
         core.handle_gone();
-        assert!(core.is_gone() && !core.take_restart());
+        assert!(!core.take_restart(), "there is no core to give anything to");
         core.handle_reader(FIFO, 120);
         assert!(core.take_restart() && core.is_under_way());
         assert_eq!(core.mark(), Mark::Owed);
@@ -178,6 +176,15 @@ mod tests {
             assert_eq!(Mark::parse(&mark.to_string()), Some(mark));
         }
         assert_eq!(Mark::parse("given soon"), None);
-        assert!(Restarts::new(Some(Mark::Owed)).take_restart());
+        let mut core = Restarts::new(None);
+        core.handle_gone();
+        assert_eq!(core.mark(), Mark::Owed, "the core may come back while nobody watches");
+        let mut core = Restarts::new(Some(Mark::Owed));
+        core.handle_reader(FIFO, 100);
+        assert!(core.take_restart());
+        core.handle_given();
+        core.handle_program_start(50);
+        core.handle_program_start(99);
+        assert!(!core.take_restart(), "the status file was an old one");
     }
 }

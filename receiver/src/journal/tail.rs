@@ -170,3 +170,143 @@ fn decode(
     }
     results
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nagios::{HostName, Object, PluginOutput, ReturnCode, Timestamp};
+    use tempfile::TempDir;
+    use tokio::runtime::Runtime;
+
+    /// A journal in a directory of its own, and whoever appends and reads.
+    struct Stage {
+        runtime: Runtime,
+        directory: TempDir,
+        journal: Arc<Journal>,
+        tail: Tail,
+    }
+
+    impl Stage {
+        fn new() -> Self {
+            let directory = TempDir::new().unwrap();
+            let (journal, tail) = open(&directory);
+            Stage { runtime: Runtime::new().unwrap(), directory, journal, tail }
+        }
+
+        /// Another process; positions survive, as after a commit.
+        fn reopen(self) -> Self {
+            let Stage { runtime, directory, journal, tail } = self;
+            journal.spool.blocking_lock().commit(Instant::now()).unwrap();
+            drop((journal, tail));
+            let (journal, tail) = open(&directory);
+            Stage { runtime, directory, journal, tail }
+        }
+
+        fn append(&self, outputs: &[&str]) {
+            let results: Vec<CheckResult> = outputs.iter().map(|output| result(output)).collect();
+            self.runtime.block_on(self.journal.append(&results)).unwrap();
+        }
+
+        /// What is lent next; empty if that is the end.
+        fn next(&mut self) -> Vec<String> {
+            let closing = CancellationToken::new();
+            closing.cancel();
+            match self.runtime.block_on(self.tail.next(&closing)) {
+                Next::Results(results) => {
+                    results.iter().map(|r| String::from_utf8_lossy(r.output.escaped()).into_owned()).collect()
+                }
+                Next::Quiet | Next::Ended => Vec::new(),
+            }
+        }
+
+        fn take_all(&mut self) -> Vec<String> {
+            let mut all = Vec::new();
+            loop {
+                let lent = self.next();
+                if lent.is_empty() {
+                    return all;
+                }
+                self.tail.done(lent.len());
+                all.extend(lent);
+            }
+        }
+    }
+
+    fn open(directory: &TempDir) -> (Arc<Journal>, Tail) {
+        let config =
+            config::Journal { directory: directory.path().join("journal"), max_size: 16 << 20, status_file: None };
+        Journal::open(&config, [7; 16], Arc::default()).unwrap()
+    }
+
+    /// The first letter of the output is the host.
+    fn result(output: &str) -> CheckResult {
+        let object = Object::Host(HostName::try_from(&output[..1]).unwrap());
+        CheckResult::new(
+            object,
+            ReturnCode::new(0),
+            PluginOutput::from_text(output.as_bytes()),
+            Timestamp::from_seconds(1),
+        )
+    }
+
+    #[test]
+    fn what_was_not_done_is_lent_again_here_and_by_the_next_process() {
+        let mut stage = Stage::new();
+        stage.append(&["a1", "b1", "a2"]);
+        assert_eq!(stage.next(), ["a1", "b1", "a2"]);
+        stage.tail.done(1);
+        stage.tail.take_back();
+        assert_eq!(stage.next(), ["b1", "a2"]);
+        stage.tail.done(1);
+        let mut stage = stage.reopen();
+        assert_eq!(stage.tail.depth(), 1);
+        assert_eq!(stage.take_all(), ["a2"]);
+        assert_eq!(stage.tail.depth(), 0);
+    }
+
+    #[test]
+    fn the_newest_of_each_object_come_again_before_what_waits() {
+        let mut stage = Stage::new();
+        stage.append(&["a1", "b1", "c1", "a2"]);
+        stage.take_all();
+        stage.append(&["c2", "d1"]);
+        assert_eq!(stage.tail.begin_again().unwrap(), 2);
+        stage.append(&["b2"]);
+        assert_eq!(stage.next(), ["b1", "a2"]);
+        assert!(stage.tail.is_giving_again());
+        // A second restart, in the middle of it.
+        stage.tail.done(1);
+        stage.tail.take_back();
+        assert_eq!(stage.tail.begin_again().unwrap(), 1);
+        assert_eq!(stage.take_all(), ["a2", "c2", "d1", "b2"]);
+        assert!(!stage.tail.is_giving_again());
+        assert_eq!(stage.tail.depth(), 0);
+    }
+
+    #[test]
+    fn many_objects_come_again_once_each_and_in_order_also_after_a_compaction() {
+        let mut stage = Stage::new();
+        let outputs: Vec<String> =
+            (0..4000).map(|n| format!("{} {n} {:0500}", char::from(b'a' + n_th(n)), 0)).collect();
+        for chunk in outputs.chunks(100) {
+            stage.append(&chunk.iter().map(String::as_str).collect::<Vec<_>>());
+        }
+        assert_eq!(stage.take_all(), outputs);
+        let newest: Vec<&String> = {
+            let last = |letter: &u8| outputs.iter().rposition(|o| o.as_bytes()[0] == *letter);
+            let mut places: Vec<usize> = (b'a'..=b'z').filter_map(|letter| last(&letter)).collect();
+            places.sort_unstable();
+            places.into_iter().map(|place| &outputs[place]).collect()
+        };
+        assert_eq!(stage.tail.begin_again().unwrap(), 26);
+        assert_eq!(stage.take_all().iter().collect::<Vec<_>>(), newest);
+        assert_eq!(stage.tail.begin_again().unwrap(), 26);
+        stage.journal.spool.blocking_lock().compact().unwrap();
+        assert_eq!(stage.take_all().iter().collect::<Vec<_>>(), newest);
+    }
+
+    /// Some letters often, some seldom.
+    fn n_th(n: u32) -> u8 {
+        u8::try_from(if n < 2000 { n % 26 } else { n % 3 }).unwrap()
+    }
+}
