@@ -70,9 +70,15 @@ fn print_receiver(receiver: &Receiver) {
         let who = if listener.allow.is_empty() { "everyone".to_owned() } else { join(&listener.allow) };
         println!("    on {address} for {who}, encrypted with {method}, packets {age}");
     }
+    if let Some(journal) = &receiver.journal {
+        println!("    and keeps what was accepted in {}", journal.directory.display());
+    }
     match &receiver.route {
         Route::CommandFile(path) => println!("    and injects into the command file {}", path.display()),
         Route::CheckResults(path) => println!("    and injects through check-result files in {}", path.display()),
+    }
+    if let Some(rate) = receiver.max_rate {
+        println!("    at most {rate} results per second");
     }
 }
 

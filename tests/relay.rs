@@ -84,7 +84,9 @@ impl Pair {
         let receiver = Running::start(Command::new(UNDERSTUDY).args(["run", "--config"]).arg(write_secret(
             &standby_directory.join("understudy.toml"),
             &format!(
-                "[core]\nmain_config = \"{}\"\n[[receiver.listener]]\naddress = \"127.0.0.1:0\"\npassword = \"{PASSWORD}\"\n",
+                "[node]\nstate_directory = \"{}\"\n[core]\nmain_config = \"{}\"\n[[receiver.listener]]\n\
+                 address = \"127.0.0.1:0\"\npassword = \"{PASSWORD}\"\n",
+                standby_directory.join("state").display(),
                 standby.main_config().display()
             ),
         )));

@@ -35,7 +35,7 @@ fn check(config: &PathBuf) -> Output {
     Command::new(UNDERSTUDY).args(["config", "check", "--config"]).arg(config).output().unwrap()
 }
 
-const STANDBY: &str = "[core]\ncommand_file = \"DIR/nagios.cmd\"\n[[receiver.listener]]\n\
+const STANDBY: &str = "[node]\nstate_directory = \"DIR/state\"\n[core]\ncommand_file = \"DIR/nagios.cmd\"\n[[receiver.listener]]\n\
     address = \"127.0.0.1:0\"\npassword = \"PASSWORD\"\n";
 
 #[test]
@@ -133,7 +133,7 @@ fn an_address_in_use_ends_the_daemon_with_a_hint() {
 fn a_wrong_configuration_ends_both_commands_with_64_and_the_place() {
     let directory = TempDir::new().unwrap();
     let config = write_config(&directory, &STANDBY.replace("address", "adress"));
-    let place = format!("{}:4:1: unknown field `adress`", config.display());
+    let place = format!("{}:6:1: unknown field `adress`", config.display());
     let checked = check(&config);
     assert_eq!(checked.status.code(), Some(64));
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
@@ -177,6 +177,7 @@ fn config_check_says_what_would_run_and_what_the_core_lacks() {
         "rijndael-128",
         "standby.example.org:5667",
         "flavour nagios4",
+        "keeps what was accepted in",
         "warning: encryption = \"none\"",
         "check_external_commands=1",
         "process_performance_data=1",

@@ -23,7 +23,7 @@ use serde::Deserialize;
 pub use crate::core::Core;
 pub use error::{ConfigError, Position};
 pub use node::Node;
-pub use receiver::{LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
+pub use receiver::{Journal, LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
 pub use sender::{Destination, MAX_NAME_BYTES, MIN_SPOOL_BYTES, PerfdataFifo, Sender, Spool};
 pub use values::{Address, DEFAULT_PORT};
 
@@ -69,16 +69,17 @@ impl Config {
 impl File {
     fn check(self, source: &error::Source<'_>) -> Result<Config, ConfigError> {
         let mut warnings = Vec::new();
+        let node = self.node.check(source)?;
         let core = self.core.map(|file| core::check(file, source)).transpose()?;
         let sender = self.sender.map(|file| sender::check(file, core.as_ref(), source, &mut warnings)).transpose()?;
         let receiver =
-            self.receiver.map(|file| receiver::check(file, core.as_ref(), source, &mut warnings)).transpose()?;
+            self.receiver.map(|file| receiver::check(file, core.as_ref(), &node, source, &mut warnings)).transpose()?;
         if sender.is_none() && receiver.is_none() {
             return Err(source.whole(
                 "this file starts no role: add a [sender] section on a master or [[receiver.listener]] on a standby",
             ));
         }
-        Ok(Config { node: self.node.check(source)?, core, sender, receiver, warnings })
+        Ok(Config { node, core, sender, receiver, warnings })
     }
 }
 

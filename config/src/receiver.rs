@@ -1,10 +1,12 @@
 //! `[receiver]`: who may send results to this machine, and how they reach its core.
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use ipnet::IpNet;
 use nagios::Flavour;
 use nsca::Secret;
@@ -13,6 +15,7 @@ use toml::Spanned;
 
 use crate::core::Core;
 use crate::error::Source;
+use crate::node::Node;
 use crate::values::{Encryption, HumanDuration};
 use crate::{ConfigError, secret};
 
@@ -25,6 +28,16 @@ const MAX_NETWORKS: usize = 4096;
 /// The longest `max_packet_age`: NSCA's own bound.
 pub const LONGEST_PACKET_AGE: Duration = Duration::from_secs(900);
 
+/// The journal's size where none is configured.
+const DEFAULT_JOURNAL: ByteSize = ByteSize::mib(256);
+
+/// The least that a journal needs to hold the longest results that a core takes.
+const LEAST_JOURNAL: ByteSize = ByteSize::mib(16);
+
+/// What Nagios 3 and Icinga 1 take for ever, with a margin: Icinga 1.14 was measured at 4,000 results a second, and jams
+/// for minutes when it gets many more.
+const RATE_OF_OLD_CORES: NonZeroU32 = NonZeroU32::new(3000).expect("3000 is not 0");
+
 /// The receiver's role.
 #[derive(Clone, Debug)]
 pub struct Receiver {
@@ -36,8 +49,25 @@ pub struct Receiver {
     pub route: Route,
     /// Whose dialect the core speaks.
     pub flavour: Flavour,
-    /// Where results go that could not be injected when the program ends. Only a stock `nsca.cfg` sets it.
+    /// How many results a second the core gets at most. `None`: as many as it takes. Default: 3,000 for `nagios3` and
+    /// `icinga1`, which jam beyond it, none for others.
+    pub max_rate: Option<NonZeroU32>,
+    /// Where accepted results are kept on disk. `None`: in memory, as the drop-in for `nsca` does, which has no directory.
+    pub journal: Option<Journal>,
+    /// Where results go that could not be injected when the program ends. Only a stock `nsca.cfg` sets it, and it has a
+    /// meaning only without a journal.
     pub dump_file: Option<PathBuf>,
+}
+
+/// The receiver's queue on disk, which also keeps the newest result of each object for a core that restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Journal {
+    /// Its directory: `journal` in the node's state directory. Nobody else may use it.
+    pub directory: PathBuf,
+    /// Most bytes on disk. Default: 256 MiB; least: 16 MiB.
+    pub max_size: u64,
+    /// The core's status file, which tells that the core restarted. Without it only the command file tells.
+    pub status_file: Option<PathBuf>,
 }
 
 /// How results reach the core.
@@ -98,6 +128,15 @@ pub(crate) struct File {
     max_connections_per_peer: Option<Spanned<usize>>,
     idle_timeout: Option<Spanned<HumanDuration>>,
     packet_timeout: Option<Spanned<HumanDuration>>,
+    max_rate: Option<Spanned<u32>>,
+    #[serde(default)]
+    journal: JournalFile,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct JournalFile {
+    max_size: Option<Spanned<ByteSize>>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
@@ -124,6 +163,7 @@ struct ListenerFile {
 pub(crate) fn check(
     file: Spanned<File>,
     core: Option<&Core>,
+    node: &Node,
     source: &Source<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Receiver, ConfigError> {
@@ -133,13 +173,53 @@ pub(crate) fn check(
     let core = core.ok_or_else(|| {
         source.at(section.clone(), "the receiver has no core to inject into: add a [core] section with main_config")
     })?;
+    if core.status_file.is_none() {
+        warnings.push(
+            "the core's status_file is not known: a core that restarts so fast that its command file has a reader all \
+             the time does not get the newest results again; add main_config or status_file to the [core] section"
+                .to_owned(),
+        );
+    }
     Ok(Receiver {
         listeners,
         limits: limits(&file, source)?,
+        max_rate: max_rate(file.max_rate, core.flavour, source)?,
+        journal: Some(journal(file.journal, node, core, source)?),
         route: route(file.inject, core, section, source)?,
         flavour: core.flavour,
         dump_file: None,
     })
+}
+
+fn journal(file: JournalFile, node: &Node, core: &Core, source: &Source<'_>) -> Result<Journal, ConfigError> {
+    let max_size = match file.max_size {
+        Some(size) if *size.get_ref() < LEAST_JOURNAL => {
+            let message = format!("a journal needs at least {LEAST_JOURNAL}, so that the longest results fit");
+            return Err(source.at(size.span(), message));
+        }
+        size => size.map_or(DEFAULT_JOURNAL, Spanned::into_inner),
+    };
+    Ok(Journal {
+        directory: node.state_directory.join("journal"),
+        max_size: max_size.as_u64(),
+        status_file: core.status_file.clone(),
+    })
+}
+
+fn max_rate(
+    set: Option<Spanned<u32>>,
+    flavour: Flavour,
+    source: &Source<'_>,
+) -> Result<Option<NonZeroU32>, ConfigError> {
+    match set {
+        None => Ok(matches!(flavour, Flavour::Nagios3 | Flavour::Icinga1).then_some(RATE_OF_OLD_CORES)),
+        Some(rate) => match NonZeroU32::new(*rate.get_ref()) {
+            Some(rate) => Ok(Some(rate)),
+            None => {
+                Err(source.at(rate.span(), "a rate of 0 would let no result into the core: write results per second"))
+            }
+        },
+    }
 }
 
 fn route(

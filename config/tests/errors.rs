@@ -42,6 +42,7 @@ const STANDBY: &str = r#"[node]
 name = "standby"
 [core]
 command_file = "DIR/nagios.cmd"
+status_file = "DIR/status.dat"
 [receiver]
 [[receiver.listener]]
 address = "127.0.0.1:0"
@@ -133,7 +134,7 @@ fn node_and_core() {
     wrong(STANDBY, command_file, "command_file = \"nagios.cmd\"", 16, "relative path");
     wrong(STANDBY, command_file, "main_config = \"/nonexistent/nagios.cfg\"", 15, "/nonexistent/nagios.cfg");
     wrong_addition(STANDBY, command_file, "flavour = \"nagios5\"", 11, "nagios4");
-    wrong_addition(STANDBY, command_file, "status_file = \"status.dat\"", 15, "relative path");
+    wrong(STANDBY, "status_file = \"DIR/status.dat\"", "status_file = \"status.dat\"", 15, "relative path");
     wrong_addition(STANDBY, command_file, "check_result_path = \"spool\"", 21, "relative path");
 }
 
@@ -145,12 +146,13 @@ fn what_is_missing_is_reported_at_its_section() {
         assert_eq!(error.position().map(|p| p.line), Some(line), "{error}");
         assert!(error.message().contains(says), "{error}");
     };
-    missing(STANDBY.replace("command_file = \"DIR/nagios.cmd\"\n", ""), 3, "name the core");
-    missing(STANDBY.replace("[core]\ncommand_file = \"DIR/nagios.cmd\"\n", ""), 3, "[core] section");
-    missing(STANDBY.replace("command_file = ", "status_file = "), 5, "command_file");
-    missing(STANDBY.split("[[").next().unwrap().to_owned(), 5, "listens nowhere");
-    missing(STANDBY.replace("password_file = \"DIR/password\"\n", ""), 6, "password is missing");
-    missing(STANDBY.replace("address = \"127.0.0.1:0\"\n", ""), 6, "missing field `address`");
+    let core = "command_file = \"DIR/nagios.cmd\"\nstatus_file = \"DIR/status.dat\"\n";
+    missing(STANDBY.replace(core, ""), 3, "name the core");
+    missing(STANDBY.replace(&format!("[core]\n{core}"), ""), 3, "[core] section");
+    missing(STANDBY.replace("command_file = \"DIR/nagios.cmd\"\n", ""), 5, "command_file");
+    missing(STANDBY.split("[[").next().unwrap().to_owned(), 6, "listens nowhere");
+    missing(STANDBY.replace("password_file = \"DIR/password\"\n", ""), 7, "password is missing");
+    missing(STANDBY.replace("address = \"127.0.0.1:0\"\n", ""), 7, "missing field `address`");
     missing(MASTER.split("[[").next().unwrap().to_owned(), 3, "nowhere to send");
     missing(MASTER.replace("password_file = \"DIR/password\"\n", ""), 5, "password is missing");
     missing(MASTER.replace("name = \"standby\"\n", ""), 5, "missing field `name`");
@@ -172,6 +174,31 @@ fn receiver() {
     wrong_addition(STANDBY, section, "idle_timeout = \"0s\"", 16, "nobody");
     wrong_addition(STANDBY, section, "packet_timeout = \"soon\"", 18, "is not a duration");
     wrong_addition(STANDBY, section, "packet_timeout = \"0\"", 18, "nobody");
+    wrong_addition(STANDBY, section, "max_rate = 0", 12, "no result");
+    wrong_addition(STANDBY, section, "max_rate = \"fast\"", 12, "expected u32");
+    wrong_addition(STANDBY, section, "journal.max_size = \"1MiB\"", 20, "at least 16");
+    wrong_addition(STANDBY, section, "journal.max_size = \"large\"", 20, "");
+    wrong_addition(STANDBY, section, "journal.size = 1", 9, "unknown field `size`");
+}
+
+#[test]
+fn old_cores_are_paced_and_the_journal_lies_in_the_state_directory() {
+    let site = Site::new();
+    let rate = |flavour: &str| {
+        let toml = STANDBY.replace("[core]", &format!("[core]\nflavour = \"{flavour}\""));
+        site.read(&toml).unwrap().receiver.unwrap().max_rate.map(std::num::NonZeroU32::get)
+    };
+    assert_eq!(["nagios3", "icinga1"].map(rate), [Some(3000); 2]);
+    assert_eq!(["nagios4", "naemon", "icinga2"].map(rate), [None; 3]);
+    let toml = STANDBY.replace("[node]", "[node]\nstate_directory = \"DIR/state\"");
+    let journal = site.read(&toml).unwrap().receiver.unwrap().journal.unwrap();
+    assert_eq!((journal.directory, journal.max_size), (site.path("state/journal"), 256 << 20));
+}
+
+#[test]
+fn a_core_without_a_known_status_file_is_worth_a_warning() {
+    let warnings = Site::new().read(&STANDBY.replace("status_file = \"DIR/status.dat\"\n", "")).unwrap().warnings;
+    assert!(warnings.iter().any(|warning| warning.contains("status_file is not known")), "{warnings:?}");
 }
 
 #[test]
@@ -197,7 +224,7 @@ fn two_listeners_at_one_address() {
     let twice = STANDBY.replace("127.0.0.1:0", "127.0.0.1:5667");
     let listener = &twice[twice.find("[[").unwrap()..];
     let error = Site::new().read(&format!("{twice}{listener}")).unwrap_err();
-    assert_eq!(error.position().map(|p| (p.line, p.column)), Some((10, 11)), "{error}");
+    assert_eq!(error.position().map(|p| (p.line, p.column)), Some((11, 11)), "{error}");
     assert!(error.message().contains("second listener"), "{error}");
 }
 
@@ -260,7 +287,7 @@ fn secrets_that_others_can_read_are_refused() {
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let error = Config::read(&path).unwrap_err();
-    assert_eq!(error.position().map(|p| (p.line, p.column)), Some((8, 12)), "{error}");
+    assert_eq!(error.position().map(|p| (p.line, p.column)), Some((9, 12)), "{error}");
     assert!(error.message().contains("chmod o="), "{error}");
     assert!(!error.to_string().contains("hush"));
 }

@@ -199,7 +199,7 @@ mod tests {
         let site = Site::create(Path::new("/bin/true")).unwrap();
         let text = sender(&site.master, CoreKind::Builtin, 5667);
         for expected in [
-            "[node]\nname = \"master\"\n",
+            "[node]\nname = \"master\"\nstate_directory = ",
             "[core]\nflavour = \"nagios4\"\ncommand_file = ",
             "[[sender.destination]]\nname = \"standby\"\naddress = \"127.0.0.1:5667\"\nencryption = \"rijndael-128\"\n",
         ] {

@@ -154,5 +154,8 @@ fn raise_open_files() {
 fn errno(error: &StartError) -> i32 {
     match error {
         StartError::Bind { error, .. } | StartError::Thread(error) => error.raw_os_error().unwrap_or(0),
+        StartError::NoRandom(error) => error.raw_os_error().unwrap_or(0),
+        // There is none in the place of nsca.
+        StartError::Journal(_) => 0,
     }
 }

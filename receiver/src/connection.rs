@@ -1,4 +1,4 @@
-//! One connection: a classic session between a socket and the injector's queue.
+//! One connection: a classic session between a socket and the backlog.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -15,9 +15,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Pass;
+use crate::backlog::NotTaken;
 use crate::complaints::Kind;
 use crate::listener::Entrance;
-use crate::queue::NoRoom;
 use crate::spoofing::Spoofing;
 
 /// How much is read at once: as much as a session buffers, four packets.
@@ -44,8 +44,8 @@ enum Ended {
     Silent(Duration),
     #[error("a packet was not complete after {0:?}: the peer is slow, or speaks another protocol")]
     Slow(Duration),
-    #[error("{0}; the peer has to send them again: is the core running, and does it read its command file?")]
-    NoRoom(#[from] NoRoom),
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
     #[error("no random numbers: {0}")]
     NoRandom(getrandom::Error),
     #[error("the connection broke: {0}")]
@@ -63,14 +63,16 @@ impl Connection {
 
     /// Serves the peer to the end.
     pub(crate) async fn run(mut self, stopping: CancellationToken) {
+        // From here on, any end is a reset, also when this process is killed: the peer must not take its results as
+        // delivered. It can only fail on a socket that is closed already.
+        let _ = self.stream.set_zero_linger();
         match self.serve(stopping).await {
-            Ok(results) => tracing::debug!(peer = %self.peer, results, "session ended"),
-            Err(ended) => {
-                self.complain(&ended);
-                // A reset, not a clean close: the peer must not take its results as delivered. It can only fail on a
-                // socket that is closed already.
-                let _ = self.stream.set_zero_linger();
+            Ok(results) => {
+                tracing::debug!(peer = %self.peer, results, "session ended");
+                // Now the end may be clean. Where that fails, the peer sends its results again.
+                let _ = socket2::SockRef::from(&self.stream).set_linger(None);
             }
+            Err(ended) => self.complain(&ended),
         }
     }
 
@@ -135,7 +137,7 @@ impl Connection {
         self.drop_spoofed(&mut results).await;
         if !results.is_empty() {
             let count = results.len();
-            self.entrance.shared.queue.push(results).await?;
+            self.entrance.shared.backlog.push(results).await?;
             self.entrance.shared.counters.accepted.add(count);
         }
         refused.map_or(Ok(packets), |error| Err(error.into()))
@@ -194,7 +196,7 @@ impl Connection {
         match ended {
             Ended::Broken(error) => tracing::debug!(peer = %self.peer, %error, "connection broke"),
             Ended::Stopping => tracing::debug!(peer = %self.peer, "connection closed: the daemon stops"),
-            Ended::Refused(_) | Ended::Silent(_) | Ended::Slow(_) | Ended::NoRoom(_) | Ended::NoRandom(_) => {
+            Ended::Refused(_) | Ended::Silent(_) | Ended::Slow(_) | Ended::NotTaken(_) | Ended::NoRandom(_) => {
                 shared.counters.sessions_refused.add(1);
                 shared.complaints.about(self.peer_ip(), Kind::Session, |left_out| {
                     let listener = self.entrance.listener.address;

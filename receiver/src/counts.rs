@@ -39,7 +39,7 @@ pub struct Counts {
     pub connections_refused: u64,
     /// Sessions that ended because of what the peer sent or did not send.
     pub sessions_refused: u64,
-    /// Results taken into the injector's queue.
+    /// Results taken into the backlog.
     pub accepted: u64,
     /// Results in good packets that were dropped for what they say: names that no core can have, or a host name that
     /// is not the peer's.
@@ -50,7 +50,8 @@ pub struct Counts {
     pub cut: u64,
     /// Results that went into the dump file at the end.
     pub dumped: u64,
-    /// Results that were taken and reached neither the core nor the dump file.
+    /// Results that were taken and reached neither the core nor the dump file: without a journal at the end, with a journal
+    /// when it was too small and kept only newer ones.
     pub lost: u64,
 }
 

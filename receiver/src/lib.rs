@@ -1,22 +1,34 @@
 //! The receiver: listeners, classic NSCA sessions, and injection into the core.
 //!
 //! ```text
-//! listener ─▶ admission ─▶ connection (nsca::classic::ServerSession) ─▶ queue ─▶ injector ─▶ core
+//! listener ─▶ admission ─▶ connection (nsca::classic::ServerSession) ─▶ backlog ─▶ injector ─▶ core
+//!                                                                                   │           ▲
+//!                                                                                   └─ core_watch ┘ did it restart?
 //! ```
 //!
-//! **Invariant:** a connection that ends with a clean close has all its results in the injector's queue; one that held
-//! a packet that was refused, or whose results found no room, ends with a reset, so that its sender can tell.
+//! **Invariant:** a connection that ends with a clean close has all its results in the backlog; one that held a packet
+//! that was refused, or whose results were not taken, ends with a reset, so that its sender can tell. The backlog of a
+//! daemon with a state directory is a journal on disk: what is in it survives the process.
 //!
 //! **Invariant:** what a peer sends costs bounded memory: one read buffer and one session per connection, a limit on
-//! connections in all and per peer, and a queue that is bounded in bytes.
+//! connections in all and per peer, and a backlog that is bounded in bytes, on disk or in memory.
+//!
+//! **Duplicates** come up only around crashes: the results that the core took in the last quarter of a second before this
+//! process was killed, and the newest result of each object after the core restarted. For one object the older never
+//! follows the newer, except that after a kill of this process a short stretch is repeated from its beginning.
 
 mod admission;
+mod backlog;
 mod complaints;
 mod connection;
+mod core_watch;
 mod counts;
+mod episode;
 mod injector;
+mod journal;
 mod listener;
-mod queue;
+mod memory;
+mod pace;
 mod spoofing;
 
 use std::net::SocketAddr;
@@ -24,6 +36,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,10 +44,12 @@ pub use counts::Counts;
 pub use listener::Bound;
 
 use admission::Admission;
+use backlog::{Backlog, Waiting};
 use complaints::Complaints;
 use connection::Connection;
 use counts::Counters;
 use injector::Injector;
+use journal::Journal;
 use listener::Entrance;
 
 /// Why the receiver does not start.
@@ -48,6 +63,12 @@ pub enum StartError {
         /// What the operating system said.
         error: std::io::Error,
     },
+    /// The journal cannot be opened.
+    #[error("cannot open the journal: {0}")]
+    Journal(#[from] spool::OpenError),
+    /// The operating system gave no random numbers.
+    #[error("no random numbers: {0}")]
+    NoRandom(getrandom::Error),
     /// The operating system gave no thread for the injector.
     #[error("cannot start a thread: {0}; raise this user's limit on processes")]
     Thread(std::io::Error),
@@ -58,9 +79,16 @@ pub struct Receiver {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     injector: Injector,
+    committing: Option<Committing>,
     tasks: TaskTracker,
     accepting: CancellationToken,
     stopping: CancellationToken,
+}
+
+/// The task that commits the journal.
+struct Committing {
+    ended: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 /// What all connections of a receiver have in common.
@@ -68,7 +96,7 @@ struct Shared {
     admission: Admission,
     complaints: Complaints,
     counters: Arc<Counters>,
-    queue: queue::Inlet,
+    backlog: Backlog,
     limits: config::Limits,
 }
 
@@ -78,21 +106,21 @@ impl Receiver {
         config.listeners.iter().map(Bound::new).collect()
     }
 
-    /// Starts to inject, and to accept on `bound`. Runs inside a tokio runtime.
+    /// Opens the journal if there is one, and starts to inject, and to accept on `bound`. Runs inside a tokio runtime.
     pub fn start(config: &config::Receiver, bound: Vec<Bound>) -> Result<Receiver, StartError> {
         let counters = Arc::new(Counters::default());
-        let (queue, waiting) = queue::new();
+        let (backlog, waiting, committing) = open_backlog(config, &counters)?;
         let injector = Injector::start(config, waiting, counters.clone()).map_err(StartError::Thread)?;
         let shared = Arc::new(Shared {
             admission: Admission::new(config.limits.connections, config.limits.connections_per_peer),
             complaints: Complaints::default(),
             counters,
-            queue,
+            backlog,
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let accepting = stopping.child_token();
-        let mut receiver = Receiver { shared, addresses: Vec::new(), injector, tasks, accepting, stopping };
+        let mut receiver = Receiver { shared, addresses: Vec::new(), injector, committing, tasks, accepting, stopping };
         receiver.accept(bound);
         Ok(receiver)
     }
@@ -134,8 +162,9 @@ impl Receiver {
         self.shared.counters.read()
     }
 
-    /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty its
-    /// queue; all within `grace`. What then is still waiting goes into the dump file or is counted as lost.
+    /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty the backlog;
+    /// all within `grace`. What then is still waiting stays in the journal, for which a core that is away is not waited
+    /// for; without a journal it goes into the dump file or is counted as lost.
     pub async fn stop(self, grace: Duration) -> Counts {
         let deadline = tokio::time::Instant::now() + grace;
         self.stopping.cancel();
@@ -146,6 +175,29 @@ impl Receiver {
         let counters = self.shared.counters.clone();
         drop(self.shared);
         self.injector.stop(deadline.into_std()).await;
+        if let Some(Committing { ended, task }) = self.committing {
+            ended.cancel();
+            if let Err(defect) = task.await {
+                tracing::error!(%defect, "the last commit of the journal failed; please report this");
+            }
+        }
         counters.read()
     }
+}
+
+/// The backlog from both ends, and what keeps it committed.
+fn open_backlog(
+    config: &config::Receiver,
+    counters: &Arc<Counters>,
+) -> Result<(Backlog, Waiting, Option<Committing>), StartError> {
+    let Some(journal) = &config.journal else {
+        let (inlet, outlet) = memory::new();
+        return Ok((Backlog::Memory(inlet), Waiting::Memory(outlet), None));
+    };
+    let mut new_id = [0; 16];
+    getrandom::fill(&mut new_id).map_err(StartError::NoRandom)?;
+    let (journal, tail) = Journal::open(journal, new_id, counters.clone())?;
+    let ended = CancellationToken::new();
+    let task = tokio::spawn(journal.clone().keep_committed(ended.clone()));
+    Ok((Backlog::Journal(journal), Waiting::Journal(Box::new(tail)), Some(Committing { ended, task })))
 }

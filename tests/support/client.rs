@@ -64,6 +64,16 @@ impl Client {
         Client { stream, session }
     }
 
+    /// As [`Client::greet`] with the secret of all tests; none if the daemon dies meanwhile.
+    pub fn try_greet(mut stream: TcpStream) -> Option<Self> {
+        stream.set_read_timeout(Some(SOON)).unwrap();
+        let mut session = ClientSession::new(secret(), PacketSize::Modern, 1);
+        let mut init = [0; INIT_BYTES];
+        stream.read_exact(&mut init).ok()?;
+        session.handle_bytes(&init, Instant::now()).unwrap();
+        Some(Client { stream, session })
+    }
+
     /// A packet as it goes over the wire; it must be sent.
     pub fn packet(&mut self, host: &[u8], service: &[u8], output: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -84,6 +94,12 @@ impl Client {
         // After a reset there is nothing to shut down.
         let _ = self.stream.shutdown(std::net::Shutdown::Write);
         self.wait_for_close()
+    }
+
+    /// As [`Client::end`]; none if the daemon died meanwhile, so that the end means nothing.
+    pub fn try_end(mut self) -> Option<End> {
+        self.stream.shutdown(std::net::Shutdown::Write).ok()?;
+        (self.stream.read(&mut [0; 1]).ok()? == 0).then_some(End::Clean)
     }
 
     /// Waits for the daemon's close.

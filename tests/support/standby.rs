@@ -20,8 +20,19 @@ pub struct Standby {
     pub address: SocketAddr,
 }
 
+/// Starts a receiver and waits until it listens.
+#[track_caller]
+pub fn run(command: &mut Command) -> (Running, SocketAddr) {
+    let daemon = Running::start(command);
+    daemon.wait_for("receiver listens");
+    let address = wait::until("the bound address", || Standby::listening_address(&daemon.said()));
+    (daemon, address)
+}
+
 /// What a test wants to be different.
 pub struct Options<'a> {
+    /// Lines for `[core]`.
+    pub core: &'a str,
     /// Lines for `[receiver]`.
     pub receiver: &'a str,
     /// Lines for `[[receiver.listener]]`.
@@ -30,7 +41,7 @@ pub struct Options<'a> {
 
 impl Default for Options<'_> {
     fn default() -> Self {
-        Options { receiver: "", listener: "encryption = \"rijndael-128\"" }
+        Options { core: "", receiver: "", listener: "encryption = \"rijndael-128\"" }
     }
 }
 
@@ -40,19 +51,35 @@ impl Standby {
     pub fn start(options: &Options<'_>) -> Self {
         let directory = TempDir::new().unwrap();
         let path = directory.path().display();
-        let Options { receiver, listener } = options;
-        let config = write_secret(
+        let Options { core, receiver, listener } = options;
+        write_secret(
             &directory.path().join("standby.toml"),
             &format!(
-                "[core]\ncommand_file = \"{path}/nagios.cmd\"\ncheck_result_path = \"{path}/checkresults\"\n\
+                "[node]\nstate_directory = \"{path}/state\"\n\
+                 [core]\n{core}\ncommand_file = \"{path}/nagios.cmd\"\ncheck_result_path = \"{path}/checkresults\"\n\
                  [receiver]\n{receiver}\n\
                  [[receiver.listener]]\naddress = \"127.0.0.1:0\"\npassword = \"{PASSWORD}\"\n{listener}\n"
             ),
         );
-        let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(config));
-        daemon.wait_for("receiver listens");
-        let address = wait::until("the bound address", || Standby::listening_address(&daemon.said()));
+        let (daemon, address) = run(&mut Standby::command(directory.path()));
         Standby { directory, daemon, address }
+    }
+
+    /// The command that runs it.
+    pub fn command(directory: &Path) -> Command {
+        let mut command = Command::new(UNDERSTUDY);
+        command.arg("run").arg("--config").arg(directory.join("standby.toml"));
+        command
+    }
+
+    /// Kills it if it still runs, and starts it again.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        if self.daemon.is_running() {
+            self.daemon.signal(nix::sys::signal::Signal::SIGKILL);
+            self.daemon.wait();
+        }
+        (self.daemon, self.address) = run(&mut Standby::command(self.directory.path()));
     }
 
     /// The address that a daemon's log says it listens on.

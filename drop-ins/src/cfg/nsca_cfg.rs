@@ -81,6 +81,9 @@ impl NscaCfg {
             route: self.route.clone(),
             // What stock nsca writes is what Nagios 4 reads: the text of the packet as it is.
             flavour: Flavour::Nagios4,
+            max_rate: None,
+            // There is no directory of its own: what waits is in memory, as with the stock nsca.
+            journal: None,
             dump_file: self.dump_file.clone(),
         }
     }

@@ -1,6 +1,7 @@
 //! Where results go: the core's command file, or the directory that it reaps check results from.
 
 use std::collections::VecDeque;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use config::Route;
@@ -8,6 +9,8 @@ use nagios::check_result_dir::{CheckResultDir, CheckResultDirError};
 use nagios::command::process_check_result;
 use nagios::command_file::{CommandFile, CommandFileError};
 use nagios::{CheckResult, Flavour};
+
+use crate::core_watch::Reads;
 
 /// How many results go into one file of the check-result directory at most.
 const RESULTS_PER_FILE: usize = 512;
@@ -28,6 +31,13 @@ pub(super) enum Blocked {
     CommandFile(CommandFileError),
     #[error(transparent)]
     CheckResults(CheckResultDirError),
+}
+
+impl Blocked {
+    /// Whether there is no core that reads the command file.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self, Blocked::CommandFile(CommandFileError::Missing { .. } | CommandFileError::NoReader { .. }))
+    }
 }
 
 impl Sink {
@@ -88,6 +98,22 @@ impl Sink {
         if let Sink::CommandFile { file, .. } = self {
             // Whatever it finds, the next push finds it too, and reports it.
             let _ = file.wait_writable(timeout);
+        }
+    }
+
+    /// Who reads the command file, if that can be told; why nobody does. Nothing may be loaded.
+    pub(super) fn look(&mut self) -> Result<Option<Reads>, Blocked> {
+        let Sink::CommandFile { file, .. } = self else {
+            return Ok(None);
+        };
+        match file.wait_writable(Duration::ZERO) {
+            Ok(_) => {
+                let found = std::fs::metadata(file.path());
+                Ok(found.ok().map(|found| Reads::Core((found.dev(), found.ino()))))
+            }
+            // What was torn is begun again anyway.
+            Err(CommandFileError::Torn { .. }) => Ok(None),
+            Err(error) => Err(Blocked::CommandFile(error)),
         }
     }
 

@@ -1,0 +1,81 @@
+//! What was accepted and is not in the core yet.
+//!
+//! Two kinds, behind one small interface: the [journal](crate::journal) on disk, and the [queue](crate::memory) in memory
+//! for the drop-in, which has no directory to keep anything in.
+
+use std::sync::Arc;
+
+use nagios::CheckResult;
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::{Journal, Tail};
+use crate::memory;
+
+/// Where connections put results.
+pub(crate) enum Backlog {
+    Memory(memory::Inlet),
+    Journal(Arc<Journal>),
+}
+
+/// Where the injector takes them, in the same order.
+pub(crate) enum Waiting {
+    Memory(memory::Outlet),
+    Journal(Box<Tail>),
+}
+
+/// What there is for the injector.
+pub(crate) enum Next {
+    Results(Vec<CheckResult>),
+    /// Nothing for now: time to look after the core.
+    Quiet,
+    /// Nothing, and nothing more will come.
+    Ended,
+}
+
+/// Why results were not taken; their sender has to keep them.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotTaken {
+    /// The queue is full and stayed full, or the injector is gone: the core does not take results.
+    #[error(
+        "results for {mebibytes} MiB are waiting for the core; the peer has to send them again: is the core running, and \
+         does it read its command file?"
+    )]
+    NoRoom {
+        /// The limit.
+        mebibytes: usize,
+    },
+    #[error("the journal took not all results, the peer has to send them again: {0}")]
+    Journal(#[from] spool::AppendCause),
+    #[error("writing the journal failed: {0}; please report this")]
+    Defect(#[from] tokio::task::JoinError),
+}
+
+impl Backlog {
+    /// Takes all of `results`, which are then as safe as this kind makes them. If it fails, the first ones may have been
+    /// taken nevertheless.
+    pub(crate) async fn push(&self, results: Vec<CheckResult>) -> Result<(), NotTaken> {
+        match self {
+            Backlog::Memory(queue) => queue.push(results).await,
+            Backlog::Journal(journal) => journal.append(&results).await,
+        }
+    }
+}
+
+impl Waiting {
+    /// Lends the next results, when what was lent before is [done](Waiting::done) or taken back.
+    pub(crate) async fn next(&mut self, closing: &CancellationToken) -> Next {
+        match self {
+            Waiting::Memory(queue) => queue.next().await,
+            Waiting::Journal(tail) => tail.next(closing).await,
+        }
+    }
+
+    /// The core has the next `count` of what was lent.
+    pub(crate) fn done(&mut self, count: usize) {
+        match self {
+            // A queue that dies with the process has no use for positions.
+            Waiting::Memory(_) => {}
+            Waiting::Journal(tail) => tail.done(count),
+        }
+    }
+}
