@@ -258,7 +258,7 @@ impl Worker {
         tail.take_back();
         match tail.begin_again() {
             Ok(objects) => {
-                tracing::info!(objects, "the core restarted: it gets the newest result of each object again")
+                tracing::info!(objects, "the core restarted: it gets the newest result of each object again");
             }
             Err(error) => {
                 tracing::error!(%error, "the core restarted, but the journal cannot be read");
@@ -309,7 +309,7 @@ impl Worker {
             Waiting::Journal(tail) => match tail.depth() {
                 0 => {}
                 results => {
-                    tracing::warn!(results, "results wait in the journal until the daemon and the core run again")
+                    tracing::warn!(results, "results wait in the journal until the daemon and the core run again");
                 }
             },
         }
