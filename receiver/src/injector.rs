@@ -258,11 +258,15 @@ impl Worker {
         tail.take_back();
         match tail.begin_again() {
             Ok(objects) => {
-                tracing::info!(objects, "the core restarted: it gets the newest result of each object again")
+                tracing::info!(objects, "the core restarted: it gets the newest result of each object again");
             }
             Err(error) => {
-                tracing::error!(%error, "the core restarted, but the journal cannot be read");
                 watch.restarted();
+                if self.trouble.goes_on(Duration::ZERO, now).is_some() {
+                    tracing::error!(%error, "the core restarted, but the journal cannot be read");
+                }
+                // When the time is over, the next look at the backlog ends it.
+                let _ = self.pause(RETRY_PAUSE);
             }
         }
         Core::Restarted
@@ -309,7 +313,7 @@ impl Worker {
             Waiting::Journal(tail) => match tail.depth() {
                 0 => {}
                 results => {
-                    tracing::warn!(results, "results wait in the journal until the daemon and the core run again")
+                    tracing::warn!(results, "results wait in the journal until the daemon and the core run again");
                 }
             },
         }
