@@ -261,8 +261,12 @@ impl Worker {
                 tracing::info!(objects, "the core restarted: it gets the newest result of each object again");
             }
             Err(error) => {
-                tracing::error!(%error, "the core restarted, but the journal cannot be read");
                 watch.restarted();
+                if self.trouble.goes_on(Duration::ZERO, now).is_some() {
+                    tracing::error!(%error, "the core restarted, but the journal cannot be read");
+                }
+                // When the time is over, the next look at the backlog ends it.
+                let _ = self.pause(RETRY_PAUSE);
             }
         }
         Core::Restarted
