@@ -67,6 +67,7 @@ pub(crate) struct State {
     is_in_trouble: bool,
     superseded: u64,
     cut: u64,
+    damaged_bytes: u64,
 }
 
 struct Slot {
@@ -117,8 +118,15 @@ impl Outbox {
             let waiting = spool.depth(destination)?.unwrap_or_default();
             info!(destination, waiting, directory = %directory.display(), "results in the spool");
         }
-        let state =
-            State { spool, ending: false, complaint: Throttle::default(), is_in_trouble: false, superseded: 0, cut: 0 };
+        let state = State {
+            spool,
+            ending: false,
+            complaint: Throttle::default(),
+            is_in_trouble: false,
+            superseded: 0,
+            cut: 0,
+            damaged_bytes: recovery.damage.bytes(),
+        };
         let slots = names.into_iter().map(Slot::new).collect();
         Ok(Outbox { state: Mutex::new(state), commit_wanted: Condvar::new(), slots })
     }
@@ -166,12 +174,13 @@ impl Outbox {
     }
 
     pub(crate) fn status(&self) -> SpoolStatus {
-        let State { spool, superseded, cut, .. } = &*self.lock();
+        let State { spool, superseded, cut, damaged_bytes, .. } = &*self.lock();
         SpoolStatus {
             results: spool.records(),
             bytes: spool.bytes(),
             superseded: *superseded,
             cut: *cut,
+            damaged_bytes: *damaged_bytes,
             trouble: spool.trouble().map(ToString::to_string),
         }
     }
@@ -268,7 +277,9 @@ impl State {
                 debug!(?report, "the spool was compacted");
             }
         }
-        for damage in self.spool.take_damage().entries() {
+        let damage = self.spool.take_damage();
+        self.damaged_bytes += damage.bytes();
+        for damage in damage.entries() {
             warn!(%damage, "a compaction found damage in the spool");
         }
     }
@@ -419,6 +430,24 @@ mod tests {
         drop(outbox);
         std::fs::write(directory.path().join("spool/positions"), b"damaged").unwrap();
         assert_eq!(open(directory.path(), &["a"]).waiting(0), 10);
+    }
+
+    #[test]
+    fn damage_costs_what_it_touches_and_is_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        append(&open(directory.path(), &["a"]), 0..3);
+        let mut files = std::fs::read_dir(directory.path().join("spool")).unwrap().map(|entry| entry.unwrap().path());
+        let segment = files.find(|path| path.extension().is_some_and(|extension| extension == "segment")).unwrap();
+        let mut bytes = std::fs::read(&segment).unwrap();
+        let at = memchr::memmem::find(&bytes, format!("{:020}", 1).as_bytes()).unwrap();
+        bytes[at] ^= 1;
+        std::fs::write(&segment, bytes).unwrap();
+        let outbox = open(directory.path(), &["a"]);
+        assert!(outbox.status().damaged_bytes > 0);
+        for _ in 0..2 {
+            assert_eq!(numbers(&outbox.read(0, 0, 10).unwrap()), [0, 2]);
+            assert_eq!(outbox.skipped(0), 1, "once, however often it is read");
+        }
     }
 
     #[test]

@@ -62,6 +62,8 @@ pub struct SpoolStatus {
     pub superseded: u64,
     /// Results whose text was cut since the start, because the spool was full.
     pub cut: u64,
+    /// Bytes that were found damaged when the spool was opened, and by compactions since.
+    pub damaged_bytes: u64,
     /// Why it takes no results; nothing when it does.
     pub trouble: Option<String>,
 }
