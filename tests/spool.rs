@@ -30,9 +30,10 @@ const ALL_WITHIN: Duration = Duration::from_secs(60);
 fn start_receiver(directory: &Path, port: u16) -> (Running, Recorder) {
     let core = Recorder::start(&directory.join("nagios.cmd"));
     let toml = format!(
-        "[core]\ncommand_file = \"{}\"\n[[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\n\
-         encryption = \"rijndael-128\"\npassword = \"{PASSWORD}\"\n",
-        directory.join("nagios.cmd").display()
+        "[node]\nstate_directory = \"{0}/receiver\"\n[core]\ncommand_file = \"{0}/nagios.cmd\"\n\
+         [[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\nencryption = \"rijndael-128\"\n\
+         password = \"{PASSWORD}\"\n",
+        directory.display()
     );
     let config = write_secret(&directory.join("standby.toml"), &toml);
     let receiver = Running::start(Command::new(UNDERSTUDY).args(["run", "--config"]).arg(config));
