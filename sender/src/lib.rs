@@ -115,7 +115,6 @@ impl Sender {
         }
         let mut destinations = Vec::new();
         for (index, (destination, seed)) in config.destinations.iter().cloned().zip(seeds).enumerate() {
-            info!(destination = destination.name, address = %destination.address, "delivering results");
             let record = Arc::new(Record::default());
             destinations.push((destination.name.clone(), Arc::clone(&record)));
             let link = Link::new(destination, System, index, Arc::clone(&outbox), record, seed);

@@ -16,7 +16,7 @@
 //! Positions of destinations that left the configuration are dropped, and hold nothing up.
 //!
 //! **Blocking.** Links read on tokio's threads. A read is one of at most 64 KiB, mostly from the page cache, under the
-//! lock; decoding is outside of it. A compaction holds the lock until it is done: a second or two for 256 MiB, once for
+//! lock; decoding is outside of it. A compaction holds the lock until it is done: seconds for 256 MiB, once for
 //! every 64 MiB that come while a destination is away.
 
 use std::path::Path;
