@@ -176,7 +176,7 @@ fn config_check_says_what_would_run_and_what_the_core_lacks() {
         "listens",
         "rijndael-128",
         "standby.example.org:5667",
-        "/var/lib/understudy/spool until they are delivered, at most 256 MiB",
+        &format!("{}/state/spool until they are delivered, at most 256 MiB", directory.path().display()),
         "flavour nagios4",
         "keeps what was accepted in",
         "warning: encryption = \"none\"",
