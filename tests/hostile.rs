@@ -163,6 +163,7 @@ fn a_flood_of_idle_connections_is_held_off_and_costs_bounded_memory() {
     // Another address still gets in.
     let other = other_address(&standby);
     assert_eq!(other.end(), End::Clean);
+    core.wait_for(1);
     drop(held);
     wait::until("a place to be free again", || {
         let mut stream = TcpStream::connect(standby.address).unwrap();
