@@ -124,7 +124,7 @@ fn a_reload_takes_new_settings_and_keeps_connections() {
 
     // The connection from before goes on with the old one, and is not among those that must end.
     patient.stream.set_read_timeout(Some(2 * LINGER)).unwrap();
-    let closed = patient.stream.read(&mut [0]);
+    let closed = wait::uninterrupted(|| patient.stream.read(&mut [0]));
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::WouldBlock, "it is open");
     patient.send("web1", "after", "sent after the reload");
     assert_eq!(patient.end(), End::Clean);

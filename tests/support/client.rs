@@ -9,7 +9,7 @@ use nsca::packet::{INIT_BYTES, IV_BYTES, PacketSize};
 use nsca::{Method, Secret};
 
 use super::standby::PASSWORD;
-use super::wait::SOON;
+use super::wait::{SOON, uninterrupted};
 
 /// The secret of all tests that do not want another.
 pub fn secret() -> Secret {
@@ -99,13 +99,13 @@ impl Client {
     /// As [`Client::end`]; none if the daemon died meanwhile, so that the end means nothing.
     pub fn try_end(mut self) -> Option<End> {
         self.stream.shutdown(std::net::Shutdown::Write).ok()?;
-        (self.stream.read(&mut [0; 1]).ok()? == 0).then_some(End::Clean)
+        (uninterrupted(|| self.stream.read(&mut [0; 1])).ok()? == 0).then_some(End::Clean)
     }
 
     /// Waits for the daemon's close.
     #[track_caller]
     pub fn wait_for_close(mut self) -> End {
-        match self.stream.read(&mut [0; 1]) {
+        match uninterrupted(|| self.stream.read(&mut [0; 1])) {
             Ok(0) => End::Clean,
             Ok(_) => panic!("a daemon says nothing after its init packet"),
             Err(e) if e.kind() == std::io::ErrorKind::ConnectionReset => End::Reset,

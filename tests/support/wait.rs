@@ -26,3 +26,13 @@ pub fn until_within<T>(limit: Duration, what: &str, mut condition: impl FnMut() 
         std::thread::sleep(LOOK_EVERY);
     }
 }
+
+/// Repeats a call that the system may interrupt.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> std::io::Result<T>) -> std::io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            ended => return ended,
+        }
+    }
+}
