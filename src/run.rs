@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use config::Config;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use receiver::Receiver;
 use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -41,7 +40,7 @@ pub(crate) fn main(path: &Path) -> ExitCode {
 }
 
 fn serve(config: &Config) -> anyhow::Result<()> {
-    raise_open_files();
+    receiver::raise_open_files();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("cannot watch for signals")?;
@@ -123,14 +122,5 @@ impl Signals {
                 }
             }
         }
-    }
-}
-
-/// Every connection is a file descriptor, and the usual soft limit of 1024 is too low for a busy receiver.
-fn raise_open_files() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "cannot raise the limit on open files");
     }
 }

@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 use support::client::{Client, End};
 use support::fifo::Recorder;
 use support::nagios4::{Nagios4, Objects};
+use support::random::Random;
 use support::standby::{self, Options, Standby};
 use support::wait;
 
@@ -69,9 +70,7 @@ fn complete_and_in_order(lines: &[String], confirmed: &[(usize, u32)]) {
 #[test]
 fn nothing_confirmed_is_lost_when_the_receiver_is_killed_under_load() {
     const HOSTS: usize = 7;
-    let seed = std::env::var("SEED").map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap());
-    println!("SEED={seed}");
-    let mut random = Random(seed);
+    let mut random = Random::seeded();
     let mut standby = Standby::start(&Options::default());
     let core = Recorder::start(&standby.command_file());
     let (mut confirmed, mut number) = (Vec::new(), 0);
@@ -111,16 +110,6 @@ fn send_until_killed(standby: &Standby, number: &mut u32, hosts: usize, count: u
         sent.push((host, *number));
     }
     (client.try_end()? == End::Clean).then_some(sent)
-}
-
-/// A small generator, so that a seed repeats a run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nagios::Object;
 use support::nagios4::{ILLEGAL_MACRO_OUTPUT_CHARS, Nagios4, Objects, Shown};
-use support::process::{Running, UNDERSTUDY};
+use support::process::{Running, UNDERSTUDY, understudy_ocsp};
 use support::standby::{PASSWORD, Standby, write_secret};
 use support::wait;
 use tempfile::TempDir;
@@ -159,8 +159,7 @@ fn start_sender(directory: &Path, intake: &Intake, standby: &str) -> Running {
 fn start_master(directory: &Path, intake: &Intake) -> Nagios4 {
     match intake {
         Intake::Ocsp => {
-            let program = Path::new(UNDERSTUDY).with_file_name("understudy-ocsp");
-            assert!(program.exists(), "{} is missing: cargo build --workspace --bins", program.display());
+            let program = understudy_ocsp();
             let places = format!("--socket {0}/ocsp.sock --spill {0}/spill", directory.display());
             let service = format!("{} {SERVICE_COMMAND} {places}", program.display());
             let host = format!("{} {HOST_COMMAND} {places}", program.display());

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use nsca::Method;
 use support::peers::{stock_nsca, stock_send_nsca};
-use support::process::{Running, UNDERSTUDY};
+use support::process::{Running, UNDERSTUDY, understudy_ocsp};
 use support::site::{Site, commands};
 use support::standby::{PASSWORD, write_secret};
 use tempfile::TempDir;
@@ -66,9 +66,7 @@ impl Destination {
 
 /// Runs `understudy-ocsp` as the core does.
 fn hand_over(directory: &Path, arguments: &[&str]) {
-    let program = Path::new(UNDERSTUDY).with_file_name("understudy-ocsp");
-    assert!(program.exists(), "{} is missing: cargo build --workspace --bins", program.display());
-    let mut command = Command::new(program);
+    let mut command = Command::new(understudy_ocsp());
     command
         .args(arguments)
         .arg("--socket")

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use nagios::{CheckResult, Object, PluginOutput, ReturnCode, Timestamp, stored};
 use nsca::Method;
@@ -19,6 +19,7 @@ use support::fifo::Recorder;
 use support::master::{Master, handover, kill};
 use support::peers::stock_nsca;
 use support::process::{Running, UNDERSTUDY};
+use support::random::Random;
 use support::site::{Site, free_port};
 use support::standby::{PASSWORD, write_secret};
 use support::wait;
@@ -89,25 +90,6 @@ fn wait_for_all(core: &Recorder, count: usize) -> Arrived {
     assert_eq!(arrived.count(), count);
     arrived.assert_complete_and_in_order();
     arrived
-}
-
-/// Numbers that look random and follow from a seed.
-struct Random(u64);
-
-impl Random {
-    /// Of the environment's `SPOOL_SEED`, or of the clock; printed, so that a run can be repeated.
-    fn seeded() -> Self {
-        let clock = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos().into();
-        let seed = std::env::var("SPOOL_SEED").map_or_else(|_| clock(), |seed| seed.parse().unwrap());
-        println!("SPOOL_SEED={seed}");
-        Random(seed)
-    }
-
-    /// At least `from`, less than twice as long.
-    fn duration(&mut self, from: Duration) -> Duration {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        from + from.mul_f64(f64::from(u32::try_from(self.0 >> 32).unwrap()) / f64::from(u32::MAX))
-    }
 }
 
 /// Delivers numbered results of some objects, each from a thread of its own as a core's checks come, while `meanwhile`

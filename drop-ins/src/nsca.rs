@@ -29,7 +29,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use receiver::{Receiver, StartError};
 
 use crate::question::Question;
@@ -126,7 +125,7 @@ fn stand_alone(args: &Args, config_file: PathBuf, cfg: NscaCfg, identity: &Ident
         daemon::detach()?;
     }
     let pid_file = cfg.pid_file.as_deref().and_then(|path| PidFile::write(path, identity));
-    raise_open_files();
+    receiver::raise_open_files();
     let served = identity.assume().map_err(Refusal::from).and_then(|()| {
         tracing::info!("Starting up daemon");
         Daemon::new(config_file, settings, bound, log).run()
@@ -140,15 +139,6 @@ fn stand_alone(args: &Args, config_file: PathBuf, cfg: NscaCfg, identity: &Ident
 /// The daemon may read the file again, whatever its working directory is by then.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Every connection is a file descriptor, and the usual soft limit of 1024 is too low for a busy daemon.
-fn raise_open_files() {
-    let raised =
-        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        tracing::warn!(%error, "cannot raise the limit on open files");
-    }
 }
 
 fn errno(error: &StartError) -> i32 {

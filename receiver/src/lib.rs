@@ -35,6 +35,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -200,4 +201,14 @@ fn open_backlog(
     let ended = CancellationToken::new();
     let task = tokio::spawn(journal.clone().keep_committed(ended.clone()));
     Ok((Backlog::Journal(journal), Waiting::Journal(Box::new(tail)), Some(Committing { ended, task })))
+}
+
+/// Raises the limit on open files as far as this process may: every connection is one, and the usual soft limit of 1024
+/// is too low for a busy receiver. If it cannot, the log says so.
+pub fn raise_open_files() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!(%error, "cannot raise the limit on open files");
+    }
 }

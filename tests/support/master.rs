@@ -3,7 +3,7 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use ocsp::handover::{Answer, HandOver, new_id};
 use tempfile::TempDir;
 
-use super::process::{Running, UNDERSTUDY};
+use super::process::{Running, UNDERSTUDY, understudy_ocsp};
 use super::site::{Said, run};
 use super::standby::{PASSWORD, write_secret};
 
@@ -91,9 +91,7 @@ impl Master {
     /// Runs the real `understudy-ocsp` for a service.
     #[track_caller]
     pub fn understudy_ocsp(&self, host: &str, service: &str, output: &str) -> Said {
-        let program = Path::new(UNDERSTUDY).with_file_name("understudy-ocsp");
-        assert!(program.exists(), "{} is missing: cargo build --workspace --bins", program.display());
-        let mut command = Command::new(program);
+        let mut command = Command::new(understudy_ocsp());
         command.args(["service", host, service, "0", output]);
         command.arg("--socket").arg(self.directory.path().join("ocsp.sock")).arg("--spill").arg(self.spill());
         run(&mut command, b"")

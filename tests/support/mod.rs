@@ -9,6 +9,7 @@ pub mod master;
 pub mod nagios4;
 pub mod peers;
 pub mod process;
+pub mod random;
 pub mod site;
 pub mod standby;
 pub mod wait;

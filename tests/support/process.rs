@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,14 @@ use super::wait;
 
 /// The program under test.
 pub const UNDERSTUDY: &str = env!("CARGO_BIN_EXE_understudy");
+
+/// The program that the core executes. Cargo builds it only on request.
+#[track_caller]
+pub fn understudy_ocsp() -> PathBuf {
+    let program = Path::new(UNDERSTUDY).with_file_name("understudy-ocsp");
+    assert!(program.exists(), "{} is missing: cargo build --workspace --bins", program.display());
+    program
+}
 
 /// A running program, the leader of a process group. Dropping it kills the group.
 pub struct Running {
