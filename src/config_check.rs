@@ -22,7 +22,7 @@ pub(crate) fn main(path: &Path) -> ExitCode {
 }
 
 fn print(path: &Path, config: &Config) {
-    println!("{} is valid. Node {:?} will run:", path.display(), config.node.name);
+    println!("{} is valid. Node {:?} will run:", path.display(), config.node.name.as_str());
     if let Some(sender) = &config.sender {
         print_sender(sender, &config.node.state_directory);
     }

@@ -68,7 +68,7 @@ impl Roles {
             let bound = Receiver::bind(receiver)?;
             let receiver = Receiver::start(receiver, bound)?;
             for address in receiver.addresses() {
-                tracing::info!(node = config.node.name, %address, "receiver listens");
+                tracing::info!(node = %config.node.name, %address, "receiver listens");
             }
             roles.receiver = Some(receiver);
         }
@@ -76,7 +76,7 @@ impl Roles {
             roles.sender = Some(Sender::start(sender, &config.node.state_directory, config.core.as_ref()).await?);
             for destination in &sender.destinations {
                 let (name, address) = (&destination.name, &destination.address);
-                tracing::info!(node = config.node.name, destination = name, %address, "sender sends");
+                tracing::info!(node = %config.node.name, destination = name, %address, "sender sends");
             }
         }
         Ok(roles)

@@ -7,12 +7,12 @@ use nagios::main_config::MainConfig;
 use crate::Config;
 
 impl Config {
-    /// Settings of the core to change, one sentence each. Empty where `main_config` is not named.
+    /// What to change for the better here, and in the settings of the core where `main_config` is named; one sentence each.
     pub fn advice(&self) -> Vec<String> {
+        let mut advice = self.hints.clone();
         let Some(main) = self.core.as_ref().and_then(|core| core.main.as_ref()) else {
-            return Vec::new();
+            return advice;
         };
-        let mut advice = Vec::new();
         if self.receiver.is_some() {
             receiving(main, &mut advice);
         }

@@ -10,6 +10,7 @@
 mod advice;
 mod core;
 mod error;
+mod findings;
 mod node;
 mod receiver;
 mod secret;
@@ -20,9 +21,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use findings::Findings;
+
 pub use crate::core::Core;
 pub use error::{ConfigError, Position};
-pub use node::Node;
+pub use node::{DEFAULT_CONTROL_SOCKET, Node};
 pub use receiver::{Journal, LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
 pub use sender::{Destination, MAX_NAME_BYTES, MIN_SPOOL_BYTES, PerfdataFifo, Sender, Spool};
 pub use values::{Address, DEFAULT_PORT};
@@ -43,6 +46,7 @@ pub struct Config {
     pub receiver: Option<Receiver>,
     /// What is allowed but deserves a second look; `config check` prints it and `run` logs it.
     pub warnings: Vec<String>,
+    hints: Vec<String>,
 }
 
 /// The file as it is written.
@@ -68,18 +72,19 @@ impl Config {
 
 impl File {
     fn check(self, source: &error::Source<'_>) -> Result<Config, ConfigError> {
-        let mut warnings = Vec::new();
+        let mut findings = Findings::default();
         let node = self.node.check(source)?;
         let core = self.core.map(|file| core::check(file, source)).transpose()?;
-        let sender = self.sender.map(|file| sender::check(file, core.as_ref(), source, &mut warnings)).transpose()?;
+        let sender = self.sender.map(|file| sender::check(file, core.as_ref(), source, &mut findings)).transpose()?;
         let receiver =
-            self.receiver.map(|file| receiver::check(file, core.as_ref(), &node, source, &mut warnings)).transpose()?;
+            self.receiver.map(|file| receiver::check(file, core.as_ref(), &node, source, &mut findings)).transpose()?;
         if sender.is_none() && receiver.is_none() {
             return Err(source.whole(
                 "this file starts no role: add a [sender] section on a master or [[receiver.listener]] on a standby",
             ));
         }
-        Ok(Config { node, core, sender, receiver, warnings })
+        let Findings { warnings, advice: hints, .. } = findings;
+        Ok(Config { node, core, sender, receiver, warnings, hints })
     }
 }
 

@@ -10,11 +10,13 @@ use bytesize::ByteSize;
 use ipnet::IpNet;
 use nagios::Flavour;
 use nsca::Secret;
+use nsca::greeting::Policy;
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::core::Core;
 use crate::error::Source;
+use crate::findings::Findings;
 use crate::node::Node;
 use crate::values::{Encryption, HumanDuration};
 use crate::{ConfigError, secret};
@@ -108,8 +110,10 @@ impl Default for Limits {
 pub struct Listener {
     /// The address. `[::]` takes IPv4 as well.
     pub address: SocketAddr,
-    /// Encryption method and password.
+    /// Encryption method and password of classic sessions.
     pub secret: Secret,
+    /// Whether sessions with another Understudy are sealed. Default: when it asks for it, with a key from the password.
+    pub sealed: Policy,
     /// How old a packet may be, and how far ahead the peer's clock. `None`: not checked. Default: 30 s.
     pub max_packet_age: Option<Duration>,
     /// Who may connect. Empty: everyone.
@@ -153,6 +157,8 @@ struct ListenerFile {
     encryption: Option<Encryption>,
     password: Option<Spanned<String>>,
     password_file: Option<Spanned<PathBuf>>,
+    key_file: Option<Spanned<PathBuf>>,
+    sealed: Option<Spanned<secret::Sealed>>,
     max_packet_age: Option<Spanned<HumanDuration>>,
     #[serde(default)]
     allow: Vec<Spanned<String>>,
@@ -165,19 +171,18 @@ pub(crate) fn check(
     core: Option<&Core>,
     node: &Node,
     source: &Source<'_>,
-    warnings: &mut Vec<String>,
+    findings: &mut Findings,
 ) -> Result<Receiver, ConfigError> {
     let section = file.span();
     let mut file = file.into_inner();
-    let listeners = listeners(std::mem::take(&mut file.listener), &section, source, warnings)?;
+    let listeners = listeners(std::mem::take(&mut file.listener), &section, source, findings)?;
     let core = core.ok_or_else(|| {
         source.at(section.clone(), "the receiver has no core to inject into: add a [core] section with main_config")
     })?;
     if core.status_file.is_none() {
-        warnings.push(
+        findings.warn(
             "the core's status_file is not known: a core that restarts so fast that its command file has a reader all \
-             the time does not get the newest results again; add main_config or status_file to the [core] section"
-                .to_owned(),
+             the time does not get the newest results again; add main_config or status_file to the [core] section",
         );
     }
     Ok(Receiver {
@@ -263,7 +268,7 @@ fn listeners(
     files: Vec<Spanned<ListenerFile>>,
     section: &Range<usize>,
     source: &Source<'_>,
-    warnings: &mut Vec<String>,
+    findings: &mut Findings,
 ) -> Result<Vec<Listener>, ConfigError> {
     if files.is_empty() {
         return Err(source.at(section.clone(), "the receiver listens nowhere: add a [[receiver.listener]]"));
@@ -275,7 +280,7 @@ fn listeners(
     for file in files {
         let (span, file) = (file.span(), file.into_inner());
         let address = file.address.span();
-        let listener = file.check(span, source, warnings)?;
+        let listener = file.check(span, source, findings)?;
         if listener.address.port() != 0 && listeners.iter().any(|other| other.address == listener.address) {
             return Err(source.at(address, format!("a second listener has the address {}", listener.address)));
         }
@@ -285,17 +290,16 @@ fn listeners(
 }
 
 impl ListenerFile {
-    fn check(
-        self,
-        span: Range<usize>,
-        source: &Source<'_>,
-        warnings: &mut Vec<String>,
-    ) -> Result<Listener, ConfigError> {
-        let ListenerFile { address, encryption, password, password_file, max_packet_age, allow, .. } = self;
-        let secret = secret::File { encryption, password, password_file };
+    fn check(self, span: Range<usize>, source: &Source<'_>, findings: &mut Findings) -> Result<Listener, ConfigError> {
+        let ListenerFile {
+            address, encryption, password, password_file, key_file, sealed, max_packet_age, allow, ..
+        } = self;
+        let keys = secret::File { encryption, password, password_file, key_file, sealed };
+        let secret::Keys { secret, sealed } = secret::check(keys, span, source, findings)?;
         Ok(Listener {
             address: socket_address(&address, source)?,
-            secret: secret::check(secret, span, source, warnings)?,
+            secret,
+            sealed,
             max_packet_age: packet_age(max_packet_age, source)?,
             allow: networks(&allow, source)?,
             strict_mode_spoofing: self.strict_mode_spoofing,

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 
 use nix::unistd::{Gid, Group};
 use nsca::Secret;
+use nsca::greeting::Policy;
 use nsca::packet::PacketSize;
 use serde::Deserialize;
 use toml::Spanned;
 
 use crate::core::{Core, absolute};
 use crate::error::Source;
+use crate::findings::Findings;
 use crate::values::{Address, Encryption, Mode, Size};
 use crate::{ConfigError, secret};
 
@@ -39,6 +41,9 @@ pub struct Sender {
     pub perfdata: Option<PerfdataFifo>,
     /// Where results wait until every destination has them.
     pub spool: Spool,
+    /// Whether passive results are sent on too: those that this node's receiver took, and those that the core says were
+    /// passive. Default: yes. No, where agents send to both nodes themselves.
+    pub relay_passive: bool,
     /// Where results go; at least one.
     pub destinations: Vec<Destination>,
 }
@@ -74,8 +79,10 @@ pub struct Destination {
     pub name: String,
     /// Its name or address, resolved anew at every attempt to connect.
     pub address: Address,
-    /// Encryption method and password.
+    /// Encryption method and password of classic sessions.
     pub secret: Secret,
+    /// Whether sessions with another Understudy are sealed. Default: when it can, with a key from the password.
+    pub sealed: Policy,
     /// The size of packet that its daemon takes. Default: that of NSCA 2.9 and later.
     pub packet_size: PacketSize,
 }
@@ -89,6 +96,7 @@ pub(crate) struct File {
     spill: Option<Spanned<PathBuf>>,
     perfdata_fifo: Option<Spanned<PathBuf>>,
     perfdata_copy_to: Option<Spanned<PathBuf>>,
+    relay_passive: Option<bool>,
     #[serde(default)]
     spool: SpoolFile,
     #[serde(default)]
@@ -109,6 +117,8 @@ struct DestinationFile {
     encryption: Option<Encryption>,
     password: Option<Spanned<String>>,
     password_file: Option<Spanned<PathBuf>>,
+    key_file: Option<Spanned<PathBuf>>,
+    sealed: Option<Spanned<secret::Sealed>>,
     #[serde(default)]
     legacy_2_7_mode: bool,
 }
@@ -117,7 +127,7 @@ pub(crate) fn check(
     file: Spanned<File>,
     core: Option<&Core>,
     source: &Source<'_>,
-    warnings: &mut Vec<String>,
+    findings: &mut Findings,
 ) -> Result<Sender, ConfigError> {
     let section = file.span();
     let file = file.into_inner();
@@ -133,10 +143,9 @@ pub(crate) fn check(
     };
     let perfdata = perfdata(file.perfdata_fifo, file.perfdata_copy_to, source)?;
     if perfdata.is_some() && core.and_then(|core| core.status_file.as_ref()).is_none() {
-        warnings.push(
+        findings.warn(
             "perfdata_fifo without a [core] that has a status file: a FIFO that stays silent while checks run goes \
-             unnoticed"
-                .into(),
+             unnoticed",
         );
     }
     Ok(Sender {
@@ -146,7 +155,8 @@ pub(crate) fn check(
         spill: path(file.spill, "/var/lib/understudy/spill")?,
         perfdata,
         spool: file.spool.check(source)?,
-        destinations: destinations(file.destination, source, warnings)?,
+        relay_passive: file.relay_passive.unwrap_or(true),
+        destinations: destinations(file.destination, source, findings)?,
     })
 }
 
@@ -179,7 +189,7 @@ fn group(name: &Spanned<String>, source: &Source<'_>) -> Result<Gid, ConfigError
 fn destinations(
     files: Vec<Spanned<DestinationFile>>,
     source: &Source<'_>,
-    warnings: &mut Vec<String>,
+    findings: &mut Findings,
 ) -> Result<Vec<Destination>, ConfigError> {
     let mut names = BTreeSet::new();
     let mut destinations = Vec::with_capacity(files.len());
@@ -189,7 +199,7 @@ fn destinations(
             let message = format!("a second destination is called {:?}", file.name.get_ref());
             return Err(source.at(file.name.span(), message));
         }
-        destinations.push(file.check(span, source, warnings)?);
+        destinations.push(file.check(span, source, findings)?);
     }
     Ok(destinations)
 }
@@ -213,20 +223,23 @@ impl DestinationFile {
         self,
         span: Range<usize>,
         source: &Source<'_>,
-        warnings: &mut Vec<String>,
+        findings: &mut Findings,
     ) -> Result<Destination, ConfigError> {
-        let DestinationFile { name, address, encryption, password, password_file, legacy_2_7_mode } = self;
+        let DestinationFile { name, address, encryption, password, password_file, key_file, sealed, legacy_2_7_mode } =
+            self;
         if name.get_ref().is_empty() {
             return Err(source.at(name.span(), "a destination needs a name"));
         }
         if name.get_ref().len() > MAX_NAME_BYTES {
             return Err(source.at(name.span(), format!("a name of more than {MAX_NAME_BYTES} bytes: shorten it")));
         }
-        let secret = secret::File { encryption, password, password_file };
+        let keys = secret::File { encryption, password, password_file, key_file, sealed };
+        let secret::Keys { secret, sealed } = secret::check(keys, span, source, findings)?;
         Ok(Destination {
             name: name.into_inner(),
             address,
-            secret: secret::check(secret, span, source, warnings)?,
+            secret,
+            sealed,
             packet_size: if legacy_2_7_mode { PacketSize::Legacy } else { PacketSize::Modern },
         })
     }

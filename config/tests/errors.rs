@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use config::{Config, ConfigError};
+use nsca::greeting::Policy;
 use tempfile::TempDir;
 
 /// A directory with a configuration and the files that it names.
@@ -63,7 +64,7 @@ password_file = "DIR/password"
 fn good_files_are_taken() {
     let site = Site::new();
     let standby = site.read(STANDBY).unwrap();
-    assert_eq!(standby.node.name, "standby");
+    assert_eq!(standby.node.name.as_str(), "standby");
     assert_eq!(standby.receiver.unwrap().listeners.len(), 1);
     let master = site.read(MASTER).unwrap();
     let destination = &master.sender.unwrap().destinations[0];
@@ -71,6 +72,34 @@ fn good_files_are_taken() {
     assert_eq!(destination.secret.method().to_string(), "rijndael-128");
     let sized = MASTER.replace("[[", "[sender.spool]\nmax_size = \"1GiB\"\n[[");
     assert_eq!(site.read(&sized).unwrap().sender.unwrap().spool.max_size, 1 << 30);
+}
+
+#[test]
+fn sessions_are_sealed_when_both_can_unless_it_is_said_otherwise() {
+    let site = Site::new();
+    site.secret_file("key", nsca::sealed::key_file_text(&[7; 32]).as_bytes());
+    let policy =
+        |extra: &str| site.read(&format!("{MASTER}{extra}")).unwrap().sender.unwrap().destinations.remove(0).sealed;
+    assert!(matches!(policy(""), Policy::Auto(_)));
+    assert!(matches!(policy("sealed = \"auto\"\nkey_file = \"DIR/key\"\n"), Policy::Auto(_)));
+    assert!(matches!(policy("sealed = \"require\"\n"), Policy::Require(_)));
+    assert!(matches!(policy("sealed = \"off\"\n"), Policy::Off));
+    let keyed = STANDBY.replace("password_file = \"DIR/password\"", "key_file = \"DIR/key\"\nsealed = \"require\"");
+    let listener = site.read(&keyed).unwrap().receiver.unwrap().listeners.remove(0);
+    assert!(matches!(listener.sealed, Policy::Require(_)), "a key alone is enough where no session is classic");
+    let open = STANDBY.replace("password_file = \"DIR/password\"", "encryption = \"none\"");
+    let listener = site.read(&open).unwrap().receiver.unwrap().listeners.remove(0);
+    assert!(matches!(listener.sealed, Policy::Off), "without any secret");
+}
+
+#[test]
+fn a_password_that_sealed_sessions_depend_on_is_spoken_of() {
+    let site = Site::new();
+    let config = site.read(MASTER).unwrap();
+    assert_eq!((config.warnings.len(), config.advice().len()), (0, 1), "{:?}", config.advice());
+    assert!(config.advice()[0].contains("understudy key"), "{:?}", config.advice());
+    let given_away = site.read(&format!("{MASTER}encryption = \"xor\"\n")).unwrap();
+    assert!(given_away.warnings.iter().any(|warning| warning.contains("gives away")), "{:?}", given_away.warnings);
 }
 
 #[test]
@@ -110,7 +139,7 @@ fn wrong_addition(base: &str, after: &str, key: &str, column: usize, says: &str)
 
 #[test]
 fn unknown_keys_and_sections() {
-    wrong(STANDBY, "name = \"standby\"", "nam = \"standby\"", 1, "unknown field `nam`, expected `name`");
+    wrong(STANDBY, "name = \"standby\"", "nam = \"standby\"", 1, "unknown field `nam`, expected one of `name`");
     wrong(STANDBY, "[node]", "[nodes]", 2, "unknown field `nodes`");
     wrong_addition(STANDBY, "[core]", "command_fil = \"x\"", 1, "unknown field `command_fil`");
     wrong_addition(STANDBY, "[receiver]", "lisener = 1", 1, "unknown field `lisener`");
@@ -129,6 +158,9 @@ fn what_is_not_toml() {
 #[test]
 fn node_and_core() {
     wrong(STANDBY, "name = \"standby\"", "name = 1", 8, "expected a string");
+    wrong(STANDBY, "name = \"standby\"", "name = \"\"", 8, "a node's name has 1 to 255 bytes");
+    wrong(STANDBY, "name = \"standby\"", "name = \"a\\nb\"", 8, "without control characters");
+    wrong_addition(STANDBY, "[node]", "control_socket = \"control.sock\"", 18, "relative path");
     let command_file = "command_file = \"DIR/nagios.cmd\"";
     wrong(STANDBY, command_file, "command_file = 7", 16, "expected");
     wrong(STANDBY, command_file, "command_file = \"nagios.cmd\"", 16, "relative path");
@@ -236,6 +268,7 @@ fn sender() {
     wrong_addition(MASTER, socket, "socket_mode = 660", 15, "as a string");
     wrong_addition(MASTER, socket, "socket_group = \"no such group\"", 16, "no group");
     wrong_addition(MASTER, socket, "spill = \"spill\"", 9, "relative path");
+    wrong_addition(MASTER, socket, "relay_passive = \"no\"", 17, "expected a boolean");
     wrong_addition(MASTER, socket, "perfdata_fifo = \"fifo\"", 17, "relative path");
     wrong_addition(MASTER, socket, "perfdata_copy_to = \"/tmp/copy\"", 20, "nothing to copy");
     let spool = |key: &str, column, says: &str| {
@@ -270,6 +303,19 @@ fn password_files() {
     wrong(STANDBY, good, "password = \"\"", 12, "empty");
     wrong(STANDBY, good, &format!("password = \"{}\"", "x".repeat(2000)), 12, "longer than");
     wrong(STANDBY, good, "password_file = \"/proc/self/exe\"", 17, "");
+}
+
+#[test]
+fn sealed_sessions() {
+    for (base, place) in [(STANDBY, "address = \"127.0.0.1:0\""), (MASTER, "address = \"standby.example.org\"")] {
+        wrong_addition(base, place, "sealed = \"never\"", 10, "expected one of `auto`, `require`, `off`");
+        wrong_addition(base, place, "key_file = \"DIR/absent\"", 12, "cannot be read");
+        wrong_addition(base, place, "key_file = \"DIR/password\"", 12, "64 hexadecimal digits");
+        wrong_addition(base, place, "key_file = \"/proc/self/exe\"", 12, "");
+        wrong_addition(base, place, "key_file = \"DIR/password\"\nsealed = \"off\"", 12, "no use");
+    }
+    let open = STANDBY.replace("password_file = \"DIR/password\"", "encryption = \"none\"");
+    wrong_addition(&open, "encryption = \"none\"", "sealed = \"require\"", 10, "understudy key");
 }
 
 #[test]
@@ -321,12 +367,14 @@ fn warnings_name_weak_encryption() {
 #[test]
 fn the_examples_are_valid() {
     let site = Site::new();
+    site.secret_file("key", nsca::sealed::key_file_text(&[7; 32]).as_bytes());
     fs::write(site.path("nagios.cfg"), "command_file=/var/nagios.cmd\nstatus_file=/var/status.dat\n").unwrap();
     let examples = [include_str!("../examples/master.toml"), include_str!("../examples/standby.toml")];
     for example in examples {
         let shipped = example
             .replace("/etc/nagios4/nagios.cfg", "DIR/nagios.cfg")
             .replace("/etc/understudy/password", "DIR/password")
+            .replace("/etc/understudy/key", "DIR/key")
             .replace("socket_group = \"nagios\"", "socket_group = \"root\"");
         site.read(&shipped).unwrap();
         // With every commented key in force.

@@ -11,6 +11,7 @@
 //! **Invariant:** what is encoded is exactly one line.
 
 mod escape;
+mod mode;
 
 use std::io::Write as _;
 
@@ -20,6 +21,7 @@ use crate::result::{
 };
 use escape::encode_output;
 pub(crate) use escape::encode_spooled_output;
+pub use mode::ModeCommand;
 
 /// Writes of at most this many bytes are atomic in a FIFO: nothing of another writer comes in between (Linux).
 pub const PIPE_BUF: usize = 4096;

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`result`] | a check result and its parts: names, return code, output, times |
 //! | [`flavour`] | which core it is, and what that core does to a line |
-//! | [`command`] | external commands that submit check results: encode and parse, without I/O |
+//! | [`command`] | external commands that submit check results or change the core's mode: encode and parse, without I/O |
+//! | [`echo`] | which results a core tells because it was given them |
 //! | [`command_file`] | the core's FIFO: open, reopen, write, never block |
 //! | [`check_result_dir`] | the core's spool of check-result files, the other way in |
 //! | [`main_config`] | `nagios.cfg` and its kin: paths, flags, flavour |
@@ -19,14 +20,16 @@
 pub mod check_result_dir;
 pub mod command;
 pub mod command_file;
+pub mod echo;
 pub mod flavour;
 pub mod main_config;
 pub mod result;
 pub mod status;
 pub mod stored;
 
+pub use command::ModeCommand;
 pub use flavour::Flavour;
 pub use result::{
-    CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode, ServiceDescription,
-    ServiceState, StateType, StateWordError, Timestamp, unescape,
+    Attributed, CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode,
+    ServiceDescription, ServiceState, StateType, StateWordError, Timestamp, unescape,
 };

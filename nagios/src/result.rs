@@ -5,6 +5,8 @@ mod output;
 mod state;
 mod timestamp;
 
+use std::sync::Arc;
+
 pub use object::{HostName, MAX_NAME_BYTES, NameError, Object, ServiceDescription};
 pub use output::{PluginOutput, unescape};
 pub use state::{CheckType, HostState, ReturnCode, ServiceState, StateType, StateWordError};
@@ -30,6 +32,15 @@ pub struct CheckResult {
     pub attempt: Option<u32>,
     /// Whether the core ran the check itself.
     pub check_type: Option<CheckType>,
+}
+
+/// A check result and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attributed {
+    /// The result.
+    pub result: CheckResult,
+    /// The node whose spool it entered first. Empty: none yet, it was checked or taken here.
+    pub origin: Arc<str>,
 }
 
 impl CheckResult {

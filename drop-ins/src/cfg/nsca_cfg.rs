@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use config::{DEFAULT_PORT, LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
 use nagios::Flavour;
+use nsca::greeting::Policy;
 use nsca::{Method, Secret};
 
 use super::{DropInError, Facility, Setting, read};
@@ -71,6 +72,7 @@ impl NscaCfg {
         let listener = |&address| Listener {
             address,
             secret: self.secret.clone(),
+            sealed: Policy::Off,
             max_packet_age: self.max_packet_age,
             allow: Vec::new(),
             strict_mode_spoofing: self.strict_mode_spoofing,

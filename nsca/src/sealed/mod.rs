@@ -160,5 +160,8 @@ pub use pulse::HEARTBEAT_INTERVAL;
 pub use result::{CheckType, ResultFrame, StateType};
 pub use server::{Server, ServerEvent, ServerSettings};
 
+/// After how long a silence a side ends the session, unless it is told otherwise: ten heartbeats.
+pub const STALE_AFTER: Duration = Duration::from_secs(10);
+
 /// How long a side waits for the other one's part of the handshake.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -279,6 +279,7 @@ mod tests {
             name: "moving".into(),
             address: "moving.example.org:5667".parse().unwrap(),
             secret: Secret::new(Method::None, b""),
+            sealed: nsca::greeting::Policy::Off,
             packet_size: PacketSize::Modern,
         };
         let stop = CancellationToken::new();

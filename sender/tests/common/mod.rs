@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use config::{Destination, PerfdataFifo};
 use nagios::{CheckResult, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
+use nsca::greeting::Policy;
 use nsca::packet::PacketSize;
 use nsca::{Method, Secret};
 
@@ -23,6 +24,7 @@ pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) ->
         spill: directory.join("spill"),
         perfdata: Some(PerfdataFifo { path: directory.join("perfdata.fifo"), copy_to: Some(directory.join("copy")) }),
         spool: config::Spool::default(),
+        relay_passive: true,
         destinations,
     }
 }
@@ -36,6 +38,7 @@ pub(crate) fn destination(name: &str, address: &str) -> Destination {
         name: name.into(),
         address: address.parse().unwrap(),
         secret: secret(),
+        sealed: Policy::Off,
         packet_size: PacketSize::Modern,
     }
 }
