@@ -1,6 +1,6 @@
 //! Frames: what is said inside of an established session. Those that carry results are in `result`.
 //!
-//! The layout is in the documentation of [`sealed`](super#frames).
+//! The layout is in ARCHITECTURE.md, "Frames".
 //!
 use super::wire::Reader;
 use super::{Credit, Reason};
