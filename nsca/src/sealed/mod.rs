@@ -44,7 +44,7 @@ pub use client::{Client, ClientEvent, ClientSettings, Sent};
 pub use clock::{ClockOffset, Now};
 pub use credit::{Credit, Window};
 pub use error::{Reason, SealedError};
-pub use frame::{CoreVerdict, Heartbeat, MAX_FRAME_BYTES};
+pub use frame::{CoreVerdict, Duty, Heartbeat, MAX_FRAME_BYTES};
 pub use hello::{Hello, InvalidNodeName, MAX_NODE_NAME_BYTES, NodeName, SpoolId, Welcome};
 pub use mark::{MARKED_RANDOM_BYTES, UPGRADE_BYTES, is_marked, marked_iv, upgrade_request};
 pub use noise::Ephemeral;
