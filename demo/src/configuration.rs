@@ -36,8 +36,11 @@ fn node_and_core(node: &Node, core: CoreKind) -> String {
             quoted(&node.path("status.dat"))
         ),
     };
-    let (state, socket) = (quoted(&node.path("state")), quoted(&node.path("control.sock")));
-    format!("[node]\nname = {name}\nstate_directory = {state}\ncontrol_socket = {socket}\n\n[core]\n{core}")
+    let state_directory = quoted(&node.path("state"));
+    format!(
+        "[node]\nname = {name}\nstate_directory = {state_directory}\ncontrol_socket = {}\n\n[core]\n{core}",
+        quoted(&node.path("control.sock"))
+    )
 }
 
 fn secret() -> String {
