@@ -174,6 +174,7 @@ fn decode(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::Batch;
     use nagios::{HostName, Object, PluginOutput, ReturnCode, Timestamp};
     use tempfile::TempDir;
     use tokio::runtime::Runtime;
@@ -203,8 +204,8 @@ mod tests {
         }
 
         fn append(&self, outputs: &[&str]) {
-            let results: Vec<CheckResult> = outputs.iter().map(|output| result(output)).collect();
-            self.runtime.block_on(self.journal.append(&results)).unwrap();
+            let batch = Batch::classic(outputs.iter().map(|output| result(output)), &Arc::from(""));
+            self.runtime.block_on(self.journal.append(Arc::new(batch))).unwrap();
         }
 
         /// What is lent next; empty if that is the end.
@@ -235,7 +236,7 @@ mod tests {
     fn open(directory: &TempDir) -> (Arc<Journal>, Tail) {
         let config =
             config::Journal { directory: directory.path().join("journal"), max_size: 16 << 20, status_file: None };
-        Journal::open(&config, [7; 16], Arc::default()).unwrap()
+        Journal::open(&config, [7; 16], Arc::default(), Arc::default()).unwrap()
     }
 
     /// The first letter of the output is the host.
