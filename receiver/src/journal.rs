@@ -15,7 +15,10 @@
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
 mod ages;
+mod stretch;
 mod tail;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -25,6 +25,8 @@
 mod admission;
 mod backlog;
 mod batch;
+mod catching_up;
+mod commands;
 mod complaints;
 mod connection;
 mod core_watch;
@@ -48,7 +50,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nsca::sealed::{CoreVerdict, NodeName};
+use nsca::sealed::{CoreVerdict, Duty, NodeName};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -56,6 +58,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use batch::Batch;
+pub use commands::{Commands, NotWritten, Progress, Ticket, Waits};
 pub use counts::Counts;
 pub use heard::{Contact, Heard};
 pub use listener::Bound;
@@ -69,7 +72,7 @@ use complaints::Complaints;
 use connection::Connection;
 use counts::Counters;
 use heard::Hearing;
-use injector::Injector;
+use injector::{ExpectedEchoes, Injector};
 use journal::Journal;
 use listener::Entrance;
 use peers::Keeper;
@@ -109,6 +112,13 @@ pub struct Receiver {
     stopping: CancellationToken,
 }
 
+/// What sealed senders are told of this node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    core: CoreVerdict,
+    duty: Duty,
+}
+
 /// A task that keeps something on the disk.
 struct Keeping {
     ended: CancellationToken,
@@ -127,7 +137,7 @@ struct Shared {
     peers: Arc<Keeper>,
     sessions: Arc<Sessions>,
     hearing: Hearing,
-    core: watch::Sender<CoreVerdict>,
+    own: watch::Sender<Own>,
     limits: config::Limits,
 }
 
@@ -146,8 +156,8 @@ impl Receiver {
     ) -> Result<Receiver, StartError> {
         let counters = Arc::new(Counters::default());
         let Opened { backlog, waiting, peers, keeping } = Opened::new(config, &counters)?;
-        let _ = surroundings;
-        let injector = Injector::start(config, waiting, counters.clone()).map_err(StartError::Thread)?;
+        let echoes = ExpectedEchoes::new(surroundings.echoes);
+        let injector = Injector::start(config, waiting, echoes, counters.clone()).map_err(StartError::Thread)?;
         let shared = Arc::new(Shared {
             node: node.name.clone(),
             nowhere: Arc::from(""),
@@ -158,7 +168,7 @@ impl Receiver {
             peers,
             sessions: Arc::default(),
             hearing: Hearing::default(),
-            core: watch::Sender::default(),
+            own: watch::Sender::default(),
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -200,6 +210,11 @@ impl Receiver {
         Ok(())
     }
 
+    /// For those who have the core change its mode.
+    pub fn commands(&self) -> Commands {
+        self.injector.commands()
+    }
+
     /// What it has done so far.
     pub fn counts(&self) -> Counts {
         self.shared.counters.read()
@@ -227,7 +242,12 @@ impl Receiver {
 
     /// What sealed senders are told of this node's core. Until it is said: that it is unknown.
     pub fn set_core(&self, core: CoreVerdict) {
-        self.shared.core.send_if_modified(|known| std::mem::replace(known, core) != core);
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.core, core) != core);
+    }
+
+    /// What sealed senders are told of this node's duty. Until it is said: that it is unknown.
+    pub fn set_duty(&self, duty: Duty) {
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.duty, duty) != duty);
     }
 
     /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty the backlog;
