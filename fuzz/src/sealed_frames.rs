@@ -7,6 +7,9 @@ use nsca::sealed::{
     Client, ClientSettings, CoreVerdict, Ephemeral, Hello, MARKED_RANDOM_BYTES, NodeName, Now, Psk, STALE_AFTER,
     SealedError, Server, ServerEvent, ServerSettings, SpoolId, UPGRADE_BYTES, Window, marked_iv, upgrade_request,
 };
+use snow::params::{CipherChoice, DHChoice, HashChoice};
+use snow::resolvers::{CryptoResolver, DefaultResolver};
+use snow::types::{Cipher, Dh, Hash, Random};
 use snow::{Builder, HandshakeState, TransportState};
 
 use super::pieces::{SIZES_BYTES, pieces};
@@ -132,9 +135,8 @@ fn greet_client(welcome: &[u8]) -> Option<(Box<dyn Side>, TransportState)> {
 fn noise(is_initiator: bool) -> HandshakeState {
     let init = init();
     let prologue = [&init.encode()[..], &upgrade_request(&init.iv)].concat();
-    let builder = Builder::new(PROTOCOL.parse().expect("snow knows it"));
+    let builder = Builder::with_resolver(PROTOCOL.parse().expect("snow knows it"), Box::new(Resolver));
     let builder = builder.psk(0, &KEY).and_then(|builder| builder.prologue(&prologue)).expect("they are set once");
-    let builder = builder.fixed_ephemeral_key_for_testing_only(&[0x33; 32]);
     let built = if is_initiator { builder.build_initiator() } else { builder.build_responder() };
     built.expect("the pattern needs nothing else")
 }
@@ -193,6 +195,36 @@ fn mend(result: &mut [u8]) {
     packet[6..10].copy_from_slice(&TIMESTAMP.to_be_bytes());
     let crc = crc32fast::hash(packet);
     packet[CRC].copy_from_slice(&crc.to_be_bytes());
+}
+
+/// snow's own cryptography, with a random source that gives the same every time.
+struct Resolver;
+
+struct NotRandom;
+
+impl CryptoResolver for Resolver {
+    fn resolve_rng(&self) -> Option<Box<dyn Random>> {
+        Some(Box::new(NotRandom))
+    }
+
+    fn resolve_dh(&self, choice: &DHChoice) -> Option<Box<dyn Dh>> {
+        DefaultResolver.resolve_dh(choice)
+    }
+
+    fn resolve_hash(&self, choice: &HashChoice) -> Option<Box<dyn Hash>> {
+        DefaultResolver.resolve_hash(choice)
+    }
+
+    fn resolve_cipher(&self, choice: &CipherChoice) -> Option<Box<dyn Cipher>> {
+        DefaultResolver.resolve_cipher(choice)
+    }
+}
+
+impl Random for NotRandom {
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), snow::Error> {
+        out.fill(0x33);
+        Ok(())
+    }
 }
 
 fn init() -> Init {
