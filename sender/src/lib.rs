@@ -52,7 +52,7 @@ mod wait;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use nagios::echo::Echoes;
 use nagios::{CheckResult, Timestamp};
@@ -66,7 +66,7 @@ pub use error::StartError;
 pub use inlet::Inlet;
 pub use link::{Ended, Heard};
 pub use outbox::{NotTaken, SPOOL_DIRECTORY};
-pub use status::{DestinationStatus, IntakeStatus, SessionKind, Skipped, SpoolStatus, Status};
+pub use status::{DestinationStatus, Failure, IntakeStatus, SessionKind, Skipped, SpoolStatus, Status};
 
 use abilities::Abilities;
 use committer::Committer;
@@ -212,14 +212,13 @@ impl Sender {
     fn destination_status(&self, index: usize, name: &str, record: &Record) -> DestinationStatus {
         let known = record.snapshot();
         let oldest = self.outbox.oldest_waiting(index, Timestamp::from(SystemTime::now()));
-        let since = known.session.as_ref().map(|session| session.since.duration_since(UNIX_EPOCH).unwrap_or_default());
         DestinationStatus {
             name: name.to_owned(),
             session: known.session.as_ref().map(|session| session.kind),
+            session_seconds: known.session.as_ref().map(|session| session.since.elapsed().as_secs()),
             peer: known.session.and_then(|session| session.peer).map(|peer| peer.as_str().to_owned()),
-            since_unix_seconds: since.map(|since| since.as_secs_f64()),
             queued: self.outbox.waiting(index),
-            oldest_waiting_seconds: oldest.map(|age| age.as_secs_f64()),
+            oldest_waiting_seconds: oldest.map(|age| age.as_secs()),
             acknowledged: known.delivered + known.counts.acknowledged,
             skipped: Skipped {
                 origin: known.counts.own,
@@ -227,9 +226,8 @@ impl Sender {
                 cut: known.counts.cut,
             },
             truncated: known.truncated,
-            #[expect(clippy::cast_precision_loss, reason = "microseconds of 285 years are exact")]
-            clock_offset_ms: known.clock_offset.map(|offset| offset.ahead_us as f64 / 1000.0),
-            failure: known.failure,
+            clock_offset_ms: known.clock_offset.map(|offset| offset.ahead_us / 1000),
+            failure: known.failure.map(|(message, at)| Failure { message, seconds: at.elapsed().as_secs() }),
         }
     }
 

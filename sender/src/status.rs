@@ -23,7 +23,7 @@ pub(crate) struct Counters {
 }
 
 /// What the sender has done since its start, and what waits.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Status {
     /// Where results came from.
     pub intake: IntakeStatus,
@@ -80,7 +80,7 @@ pub struct SpoolStatus {
 }
 
 /// One destination.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DestinationStatus {
     /// Its name in the configuration.
     pub name: String,
@@ -89,12 +89,12 @@ pub struct DestinationStatus {
     pub session: Option<SessionKind>,
     /// The node that it is, known in sealed sessions.
     pub peer: Option<String>,
-    /// When the session began, in seconds since the Unix epoch.
-    pub since_unix_seconds: Option<f64>,
+    /// How long the session has lasted.
+    pub session_seconds: Option<u64>,
     /// Results that wait.
     pub queued: u64,
     /// The age of the oldest of them, by its check time.
-    pub oldest_waiting_seconds: Option<f64>,
+    pub oldest_waiting_seconds: Option<u64>,
     /// Results that the destination confirmed: in sealed sessions, each; in classic ones, by closing the connection.
     pub acknowledged: u64,
     /// Results that it did not get, or not whole.
@@ -102,9 +102,18 @@ pub struct DestinationStatus {
     /// Results that did not fit into a classic packet whole.
     pub truncated: u64,
     /// How far its clock is ahead of this one's; negative when it is behind. Known in sealed sessions.
-    pub clock_offset_ms: Option<f64>,
+    pub clock_offset_ms: Option<i64>,
     /// Why the last attempt failed, or the session ended; nothing when all is well.
-    pub failure: Option<String>,
+    pub failure: Option<Failure>,
+}
+
+/// What went wrong with a destination.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// What it was, and what to do about it.
+    pub message: String,
+    /// How long ago it was.
+    pub seconds: u64,
 }
 
 /// The kind of a session.

@@ -68,7 +68,7 @@ async fn a_dead_destination_does_not_hold_up_a_live_one() {
     eventually("the dead one is noticed", || sender.status().destinations[0].failure.is_some()).await;
     let status = sender.status();
     assert_eq!(status.destinations[0].queued, 100);
-    assert!(status.destinations[0].failure.as_ref().unwrap().contains("no connection"), "{status:?}");
+    assert!(status.destinations[0].failure.as_ref().unwrap().message.contains("no connection"), "{status:?}");
     let summary = sender.stop(Duration::from_millis(100)).await;
     assert_eq!(summary.left, [("dead".to_string(), 100), ("alive".to_string(), 0)]);
 }
@@ -82,7 +82,7 @@ async fn a_wrong_password_is_noticed_even_with_one_result_over_a_slow_line() {
     let looked = || sender.status().destinations[0].clone();
     eventually("the attempt ended", || looked().failure.is_some() || looked().acknowledged > 0).await;
     assert_eq!((looked().queued, looked().acknowledged), (1, 0));
-    assert!(looked().failure.unwrap().contains("wrong password"));
+    assert!(looked().failure.unwrap().message.contains("wrong password"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

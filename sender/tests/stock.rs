@@ -112,7 +112,7 @@ async fn a_real_nsca_with_another_password_confirms_nothing() {
     sender.submit(numbered(0)).unwrap();
     eventually("the refusal is noticed", || {
         let status = &sender.status().destinations[0];
-        status.failure.as_ref().is_some_and(|failure| failure.contains("wrong password"))
+        status.failure.as_ref().is_some_and(|failure| failure.message.contains("wrong password"))
     })
     .await;
     assert_eq!(sender.status().destinations[0].queued, 1);

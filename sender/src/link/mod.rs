@@ -288,20 +288,27 @@ impl<R: Resolve + Sync> Link<R> {
     }
 
     async fn delivered(&mut self, delivery: &Delivery) {
+        let is_back = delivery.results > 0 && self.taken(delivery.results);
+        // Last, so that whoever sees that nothing waits sees the rest, too.
         self.shared.outbox.confirm(self.index, delivery.end).await;
-        if delivery.results == 0 {
-            return;
-        }
-        self.record.note_delivered(delivery.results);
-        self.proven = true;
-        self.backoff.succeeded();
-        self.batch_size.taken();
-        debug!(destination = self.destination.name, results = delivery.results, "delivered");
-        if self.record.clear_failure().is_some() {
-            self.failures = Throttle::default();
+        if is_back {
             let queued = self.shared.outbox.depth(self.index).await;
             info!(destination = self.destination.name, queued, "the destination takes results again");
         }
+    }
+
+    /// The daemon has taken results; says whether something was wrong before.
+    fn taken(&mut self, results: usize) -> bool {
+        self.record.note_delivered(results);
+        self.proven = true;
+        self.backoff.succeeded();
+        self.batch_size.taken();
+        debug!(destination = self.destination.name, results, "delivered");
+        let is_back = self.record.clear_failure();
+        if is_back {
+            self.failures = Throttle::default();
+        }
+        is_back
     }
 
     /// Logs the failure and gives the pause after it.

@@ -1,7 +1,7 @@
 //! What the outside may know of a link.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::Instant;
 
 use nsca::sealed::{ClockOffset, CoreVerdict, Duty, Heartbeat, NodeName, Reason};
 use tokio::sync::{Notify, watch};
@@ -27,7 +27,8 @@ pub(crate) struct Inner {
     /// Of sealed sessions.
     pub(crate) counts: Counts,
     pub(crate) clock_offset: Option<ClockOffset>,
-    pub(crate) failure: Option<String>,
+    /// The last one, and when it was.
+    pub(crate) failure: Option<(String, Instant)>,
 }
 
 /// The session with a destination.
@@ -35,7 +36,7 @@ pub(crate) struct Inner {
 pub(crate) struct Session {
     pub(crate) kind: SessionKind,
     pub(crate) peer: Option<NodeName>,
-    pub(crate) since: SystemTime,
+    pub(crate) since: Instant,
 }
 
 /// What a destination has told of itself in sealed sessions.
@@ -44,7 +45,7 @@ pub struct Heard {
     /// Its node's name; none until the first session.
     pub node: Option<NodeName>,
     /// When its last heartbeat came.
-    pub at: Option<std::time::Instant>,
+    pub at: Option<Instant>,
     /// How its core was then.
     pub core: CoreVerdict,
     /// What it did then.
@@ -77,14 +78,14 @@ impl Record {
         self.heard.subscribe()
     }
 
-    /// Nothing is wrong; gives what was.
-    pub(crate) fn clear_failure(&self) -> Option<String> {
-        self.lock().failure.take()
+    /// Nothing is wrong; says whether something was.
+    pub(crate) fn clear_failure(&self) -> bool {
+        self.lock().failure.take().is_some()
     }
 
     pub(crate) fn fail(&self, failure: String) {
         let mut inner = self.lock();
-        inner.failure = Some(failure);
+        inner.failure = Some((failure, Instant::now()));
         inner.session = None;
         inner.clock_offset = None;
     }
@@ -93,7 +94,7 @@ impl Record {
     pub(crate) fn note_classic(&self) {
         let session = &mut self.lock().session;
         if session.as_ref().is_none_or(|session| session.kind != SessionKind::Classic) {
-            *session = Some(Session { kind: SessionKind::Classic, peer: None, since: SystemTime::now() });
+            *session = Some(Session { kind: SessionKind::Classic, peer: None, since: Instant::now() });
         }
     }
 
@@ -107,12 +108,12 @@ impl Record {
 
     /// A sealed session with `peer` has begun.
     pub(crate) fn note_welcome(&self, peer: NodeName) {
-        let session = Session { kind: SessionKind::Sealed, peer: Some(peer.clone()), since: SystemTime::now() };
+        let session = Session { kind: SessionKind::Sealed, peer: Some(peer.clone()), since: Instant::now() };
         self.lock().session = Some(session);
         self.heard.send_modify(|heard| (heard.node, heard.ended) = (Some(peer), None));
     }
 
-    pub(crate) fn note_heartbeat(&self, heartbeat: &Heartbeat, at: std::time::Instant) {
+    pub(crate) fn note_heartbeat(&self, heartbeat: &Heartbeat, at: Instant) {
         self.heard.send_modify(|heard| {
             (heard.at, heard.core, heard.duty) = (Some(at), heartbeat.core, heartbeat.duty);
         });

@@ -33,6 +33,7 @@ impl<R: Resolve + Sync> Stage<R> {
             address: address.parse().unwrap(),
             secret: Secret::new(Method::None, b""),
             sealed,
+            key_source: None,
             packet_size: PacketSize::Modern,
         };
         let abilities = Arc::new(Abilities::open(directory.path(), std::slice::from_ref(&destination.name)).unwrap());
@@ -78,7 +79,7 @@ async fn a_name_is_resolved_at_each_attempt_and_all_its_addresses_are_tried() {
     while record.snapshot().failure.is_none() {
         tokio::task::yield_now().await;
     }
-    assert_eq!(record.snapshot().failure.unwrap(), "the name moving.example.org has no address");
+    assert_eq!(record.snapshot().failure.unwrap().0, "the name moving.example.org has no address");
 
     let (dead, alive) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("[::1]:0").await.unwrap());
     *names.0.lock().unwrap() = vec![dead.local_addr().unwrap(), alive.local_addr().unwrap()];
