@@ -20,7 +20,6 @@ mod sink;
 mod tests;
 
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +36,7 @@ use crate::core_watch::{CoreWatch, Reads};
 use crate::counts::Counters;
 use crate::episode::Episode;
 use crate::pace::TokenBucket;
+use crate::vital;
 use delivery::Delivered;
 pub(crate) use echoes::ExpectedEchoes;
 pub(crate) use rule::{Judgement, Rule};
@@ -69,7 +69,6 @@ impl Injector {
         echoes: ExpectedEchoes,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let (at_end, ended) = oneshot::channel();
         let (closing, abandon) = (CancellationToken::new(), CancellationToken::new());
         let wake = Arc::new(Notify::new());
         let desk = Desk::new(refusal(config), wake.clone());
@@ -92,15 +91,7 @@ impl Injector {
             runtime: Handle::current(),
             trouble: Episode::default(),
         };
-        std::thread::Builder::new().name("injector".into()).spawn(move || {
-            if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
-                // A receiver that takes results and never injects them would look alive.
-                tracing::error!("the injector failed: the daemon ends, so that it is started anew; please report this");
-                std::process::exit(1);
-            }
-            // Nobody waits any more when the receiver itself is gone.
-            let _ = at_end.send(());
-        })?;
+        let ended = vital::spawn("injector", move || worker.run())?;
         Ok(Injector { desk, catching_up, closing, abandon, ended })
     }
 

@@ -11,6 +11,7 @@
 //! **Invariant:** the position is never ahead of what the core's command file took. It is behind by what was taken in the
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
+mod forward;
 mod stretch;
 mod tail;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::backlog::NotTaken;
 use crate::counts::Counters;
 use crate::episode::Episode;
 
+pub(crate) use forward::{Forward, Portion};
 pub(crate) use tail::Tail;
 
 /// Who reads the journal.
@@ -41,6 +43,8 @@ pub(crate) struct Journal {
     counters: Arc<Counters>,
     /// Wakes the tail.
     appended: Notify,
+    /// Wakes the relay.
+    appended_for_relay: Notify,
     /// Wakes whoever commits.
     dirty: Notify,
     appending: Mutex<Episode>,
@@ -52,17 +56,19 @@ impl Journal {
     pub(crate) fn open(
         config: &config::Journal,
         new_id: [u8; 16],
+        has_relay: bool,
         counters: Arc<Counters>,
     ) -> Result<(Arc<Self>, Tail), OpenError> {
         let options = Options { max_size: config.max_size, keep: Keep::NewestOfEachKey, shrink: Box::new(NoShrink) };
         let (mut spool, recovery) = Spool::open(&config.directory, options, new_id)?;
-        spool.keep_positions(&[CORE], Instant::now()).expect("one short name");
+        forward::keep_positions(&mut spool, has_relay, recovery.positions);
         report_recovery(&config.directory, &recovery);
         let position = spool.position(CORE).unwrap_or(0);
         let journal = Arc::new(Journal {
             spool: Arc::new(tokio::sync::Mutex::new(spool)),
             counters,
             appended: Notify::new(),
+            appended_for_relay: Notify::new(),
             dirty: Notify::new(),
             appending: Mutex::default(),
             syncing: Mutex::default(),
@@ -85,6 +91,7 @@ impl Journal {
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());
         drop(spool);
         self.appended.notify_one();
+        self.appended_for_relay.notify_one();
         self.dirty.notify_one();
         for compaction in &compactions {
             self.counters.lost.add(usize::try_from(compaction.lost).unwrap_or(usize::MAX));

@@ -31,7 +31,9 @@ mod journal;
 mod listener;
 mod memory;
 mod pace;
+mod relay;
 mod spoofing;
+mod vital;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -206,7 +208,7 @@ fn open_backlog(
     };
     let mut new_id = [0; 16];
     getrandom::fill(&mut new_id).map_err(StartError::NoRandom)?;
-    let (journal, tail) = Journal::open(journal, new_id, counters.clone())?;
+    let (journal, tail) = Journal::open(journal, new_id, false, counters.clone())?;
     let ended = CancellationToken::new();
     let task = tokio::spawn(journal.clone().keep_committed(ended.clone()));
     Ok((Backlog::Journal(journal), Waiting::Journal(Box::new(tail)), Some(Committing { ended, task })))
