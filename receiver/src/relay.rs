@@ -10,7 +10,6 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nagios::Attributed;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -18,10 +17,8 @@ use tokio_util::sync::CancellationToken;
 use crate::counts::Counters;
 use crate::episode::Episode;
 use crate::journal::{Forward, Journal, Portion};
+use crate::surroundings::Relay;
 use crate::vital;
-
-/// Takes results in order. Gives how many of the first it took; says why it took none. It may block.
-pub type Relay = Box<dyn FnMut(&[Attributed]) -> Result<usize, String> + Send>;
 
 /// How soon results are handed over again that were not taken.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -125,6 +122,7 @@ impl Worker {
 mod tests {
     use super::*;
     use crate::journal::testing;
+    use nagios::Attributed;
     use std::sync::mpsc;
     use tokio::runtime::Runtime;
 

@@ -25,7 +25,7 @@ pub(crate) fn open(directory: &Path, counters: &Arc<Counters>) -> (Arc<Journal>,
 
 /// Opens the journal in `directory`, for a relay, too.
 pub(crate) fn open_with(directory: &Path, counters: &Arc<Counters>, has_relay: bool) -> (Arc<Journal>, Tail) {
-    Journal::open(&config(directory), [7; 16], has_relay, counters.clone()).unwrap()
+    Journal::open(&config(directory), [7; 16], has_relay, Arc::default(), counters.clone()).unwrap()
 }
 
 /// The first letter is the host; in upper case, the result is of a peer.

@@ -1,0 +1,174 @@
+//! What was last heard of each node in sealed sessions, for whoever watches over it.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use nsca::sealed::{CoreVerdict, Reason};
+use tokio::sync::watch;
+
+use crate::peers::{MAX_NODES, Ticket};
+
+/// The last signs of life of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// When it last said something authentic. `None`: not since this process started.
+    pub at: Option<Instant>,
+    /// How its core is, as its last heartbeat told.
+    pub core: CoreVerdict,
+    /// Whether it is connected, and if not, how that ended.
+    pub contact: Contact,
+    /// The session that this is about.
+    ticket: Option<Ticket>,
+}
+
+/// Whether a node is connected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Contact {
+    /// It was not since this process started.
+    #[default]
+    Never,
+    /// It is.
+    Connected,
+    /// It ended the session in order, and said why.
+    Goodbye(Reason),
+    /// The connection ended without a word, or the node was silent for too long, or did something wrong.
+    Cut,
+}
+
+/// What was heard of all nodes.
+#[derive(Default)]
+pub(crate) struct Hearing(Mutex<BTreeMap<String, watch::Sender<Heard>>>);
+
+/// What one session tells of its node.
+pub(crate) struct Bond {
+    ticket: Ticket,
+    heard: watch::Sender<Heard>,
+}
+
+impl Hearing {
+    /// Follows a node.
+    pub(crate) fn subscribe(&self, node: &str) -> watch::Receiver<Heard> {
+        self.of(node).subscribe()
+    }
+
+    /// A session of a node begins.
+    pub(crate) fn begin(&self, node: &str, ticket: Ticket, now: Instant) -> Bond {
+        let heard = self.of(node);
+        heard.send_modify(|heard| {
+            *heard = Heard { at: Some(now), contact: Contact::Connected, ticket: Some(ticket), ..*heard };
+        });
+        Bond { ticket, heard }
+    }
+
+    fn of(&self, node: &str) -> watch::Sender<Heard> {
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if nodes.len() >= MAX_NODES && !nodes.contains_key(node) {
+            nodes.retain(|_, heard| heard.receiver_count() > 0 || heard.borrow().contact == Contact::Connected);
+        }
+        nodes.entry(node.to_owned()).or_default().clone()
+    }
+}
+
+impl Bond {
+    /// The node lives.
+    pub(crate) fn hear(&self, at: Option<Instant>) {
+        self.heard.send_if_modified(|heard| {
+            let is_news = self.is_about(heard) && at > heard.at;
+            if is_news {
+                heard.at = at;
+            }
+            is_news
+        });
+    }
+
+    /// The node says how its core is.
+    pub(crate) fn hear_core(&self, core: CoreVerdict) {
+        self.heard.send_if_modified(|heard| {
+            let is_news = self.is_about(heard) && heard.core != core;
+            if is_news {
+                heard.core = core;
+            }
+            is_news
+        });
+    }
+
+    /// The node says goodbye.
+    pub(crate) fn part(&self, reason: Reason) {
+        self.end(Contact::Goodbye(reason));
+    }
+
+    fn end(&self, contact: Contact) {
+        self.heard.send_if_modified(|heard| {
+            let is_news = self.is_about(heard) && heard.contact == Contact::Connected;
+            if is_news {
+                heard.contact = contact;
+            }
+            is_news
+        });
+    }
+
+    /// Not if a newer session has begun.
+    fn is_about(&self, heard: &Heard) -> bool {
+        heard.ticket == Some(self.ticket)
+    }
+}
+
+impl Drop for Bond {
+    fn drop(&mut self) {
+        self.end(Contact::Cut);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peers::Peers;
+    use nsca::sealed::{Hello, NodeName, SpoolId};
+
+    /// Two tickets of one node.
+    fn tickets() -> [Ticket; 2] {
+        let mut peers = Peers::default();
+        let node = NodeName::try_from("m").unwrap();
+        let hello = Hello { node, spool: SpoolId([1; 16]), epoch: 1, oldest: 1, newest: 0 };
+        [(), ()].map(|()| peers.begin(&hello).unwrap().ticket)
+    }
+
+    #[test]
+    fn goodbye_and_a_cut_are_told_apart() {
+        let (hearing, [ticket, _]) = (Hearing::default(), tickets());
+        let heard = hearing.subscribe("m");
+        assert_eq!(heard.borrow().contact, Contact::Never);
+        let bond = hearing.begin("m", ticket, Instant::now());
+        bond.hear_core(CoreVerdict::DeadCrash);
+        assert_eq!((heard.borrow().contact, heard.borrow().core), (Contact::Connected, CoreVerdict::DeadCrash));
+        drop(bond);
+        assert_eq!(heard.borrow().contact, Contact::Cut);
+        let bond = hearing.begin("m", ticket, Instant::now());
+        bond.part(Reason::Stopping);
+        drop(bond);
+        assert_eq!(heard.borrow().contact, Contact::Goodbye(Reason::Stopping));
+        assert!(heard.borrow().at.is_some());
+    }
+
+    #[test]
+    fn the_end_of_an_older_session_says_nothing_about_the_newer_one() {
+        let (hearing, [first, second]) = (Hearing::default(), tickets());
+        let older = hearing.begin("m", first, Instant::now());
+        let _newer = hearing.begin("m", second, Instant::now());
+        drop(older);
+        assert_eq!(hearing.subscribe("m").borrow().contact, Contact::Connected);
+    }
+
+    #[test]
+    fn nodes_that_nobody_follows_are_forgotten() {
+        let (hearing, [ticket, _]) = (Hearing::default(), tickets());
+        let followed = hearing.subscribe("followed");
+        for n in 0..3 * MAX_NODES {
+            drop(hearing.begin(&format!("n{n}"), ticket, Instant::now()));
+        }
+        let nodes = hearing.0.lock().unwrap();
+        assert!(nodes.len() <= MAX_NODES && nodes.contains_key("followed"));
+        drop(followed);
+    }
+}
