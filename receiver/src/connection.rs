@@ -139,7 +139,7 @@ impl Connection {
         let settings = ServerSettings {
             node: shared.node.clone(),
             window: Window::default(),
-            core: *shared.core.borrow(),
+            core: shared.own.borrow().core,
             stale_after: STALE_AFTER,
         };
         let (secret, policy) = (listener.secret.clone(), sealed.clone());

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use nsca::sealed::{CoreVerdict, Reason};
+use nsca::sealed::{CoreVerdict, Duty, Reason};
 use tokio::sync::watch;
 
-use crate::peers::{MAX_NODES, Ticket};
+use crate::peers::{MAX_NODES, SessionNumber};
 
 /// The last signs of life of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,10 +16,12 @@ pub struct Heard {
     pub at: Option<Instant>,
     /// How its core is, as its last heartbeat told.
     pub core: CoreVerdict,
+    /// What it does, as its last heartbeat told.
+    pub duty: Duty,
     /// Whether it is connected, and if not, how that ended.
     pub contact: Contact,
     /// The session that this is about.
-    ticket: Option<Ticket>,
+    number: Option<SessionNumber>,
 }
 
 /// Whether a node is connected.
@@ -42,7 +44,7 @@ pub(crate) struct Hearing(Mutex<BTreeMap<String, watch::Sender<Heard>>>);
 
 /// What one session tells of its node.
 pub(crate) struct Bond {
-    ticket: Ticket,
+    number: SessionNumber,
     heard: watch::Sender<Heard>,
 }
 
@@ -53,12 +55,12 @@ impl Hearing {
     }
 
     /// A session of a node begins.
-    pub(crate) fn begin(&self, node: &str, ticket: Ticket, now: Instant) -> Bond {
+    pub(crate) fn begin(&self, node: &str, number: SessionNumber, now: Instant) -> Bond {
         let heard = self.of(node);
         heard.send_modify(|heard| {
-            *heard = Heard { at: Some(now), contact: Contact::Connected, ticket: Some(ticket), ..*heard };
+            *heard = Heard { at: Some(now), contact: Contact::Connected, number: Some(number), ..*heard };
         });
-        Bond { ticket, heard }
+        Bond { number, heard }
     }
 
     fn of(&self, node: &str) -> watch::Sender<Heard> {
@@ -82,12 +84,12 @@ impl Bond {
         });
     }
 
-    /// The node says how its core is.
-    pub(crate) fn hear_core(&self, core: CoreVerdict) {
+    /// The node says how its core is, and what it does.
+    pub(crate) fn hear_heartbeat(&self, core: CoreVerdict, duty: Duty) {
         self.heard.send_if_modified(|heard| {
-            let is_news = self.is_about(heard) && heard.core != core;
+            let is_news = self.is_about(heard) && (heard.core, heard.duty) != (core, duty);
             if is_news {
-                heard.core = core;
+                (heard.core, heard.duty) = (core, duty);
             }
             is_news
         });
@@ -110,7 +112,7 @@ impl Bond {
 
     /// Not if a newer session has begun.
     fn is_about(&self, heard: &Heard) -> bool {
-        heard.ticket == Some(self.ticket)
+        heard.number == Some(self.number)
     }
 }
 
@@ -126,25 +128,26 @@ mod tests {
     use crate::peers::Peers;
     use nsca::sealed::{Hello, NodeName, SpoolId};
 
-    /// Two tickets of one node.
-    fn tickets() -> [Ticket; 2] {
+    /// Two numbers of one node.
+    fn numbers() -> [SessionNumber; 2] {
         let mut peers = Peers::default();
         let node = NodeName::try_from("m").unwrap();
         let hello = Hello { node, spool: SpoolId([1; 16]), epoch: 1, oldest: 1, newest: 0 };
-        [(), ()].map(|()| peers.begin(&hello).unwrap().ticket)
+        [(), ()].map(|()| peers.begin(&hello).unwrap().number)
     }
 
     #[test]
     fn goodbye_and_a_cut_are_told_apart() {
-        let (hearing, [ticket, _]) = (Hearing::default(), tickets());
+        let (hearing, [number, _]) = (Hearing::default(), numbers());
         let heard = hearing.subscribe("m");
         assert_eq!(heard.borrow().contact, Contact::Never);
-        let bond = hearing.begin("m", ticket, Instant::now());
-        bond.hear_core(CoreVerdict::DeadCrash);
+        let bond = hearing.begin("m", number, Instant::now());
+        bond.hear_heartbeat(CoreVerdict::DeadCrash, Duty::Active);
         assert_eq!((heard.borrow().contact, heard.borrow().core), (Contact::Connected, CoreVerdict::DeadCrash));
+        assert_eq!(heard.borrow().duty, Duty::Active);
         drop(bond);
         assert_eq!(heard.borrow().contact, Contact::Cut);
-        let bond = hearing.begin("m", ticket, Instant::now());
+        let bond = hearing.begin("m", number, Instant::now());
         bond.part(Reason::Stopping);
         drop(bond);
         assert_eq!(heard.borrow().contact, Contact::Goodbye(Reason::Stopping));
@@ -153,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_end_of_an_older_session_says_nothing_about_the_newer_one() {
-        let (hearing, [first, second]) = (Hearing::default(), tickets());
+        let (hearing, [first, second]) = (Hearing::default(), numbers());
         let older = hearing.begin("m", first, Instant::now());
         let _newer = hearing.begin("m", second, Instant::now());
         drop(older);
@@ -162,10 +165,10 @@ mod tests {
 
     #[test]
     fn nodes_that_nobody_follows_are_forgotten() {
-        let (hearing, [ticket, _]) = (Hearing::default(), tickets());
+        let (hearing, [number, _]) = (Hearing::default(), numbers());
         let followed = hearing.subscribe("followed");
         for n in 0..3 * MAX_NODES {
-            drop(hearing.begin(&format!("n{n}"), ticket, Instant::now()));
+            drop(hearing.begin(&format!("n{n}"), number, Instant::now()));
         }
         let nodes = hearing.0.lock().unwrap();
         assert!(nodes.len() <= MAX_NODES && nodes.contains_key("followed"));

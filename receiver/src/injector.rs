@@ -101,7 +101,6 @@ impl Injector {
     }
 
     /// Where sessions say that their peers are catching up.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only sealed sessions can tell, and there are none yet"))]
     pub(crate) fn catching_up(&self) -> &Arc<CatchingUp> {
         &self.catching_up
     }

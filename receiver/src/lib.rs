@@ -53,7 +53,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nsca::sealed::{CoreVerdict, NodeName};
+use nsca::sealed::{CoreVerdict, Duty, NodeName};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -71,6 +71,7 @@ pub use surroundings::{Relay, Surroundings};
 
 use admission::Admission;
 use backlog::{Backlog, Waiting};
+use catching_up::CatchingUp;
 use complaints::Complaints;
 use connection::Connection;
 use counts::Counters;
@@ -117,6 +118,13 @@ pub struct Receiver {
     stopping: CancellationToken,
 }
 
+/// What sealed senders are told of this node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    core: CoreVerdict,
+    duty: Duty,
+}
+
 /// A task that keeps something on the disk.
 struct Keeping {
     ended: CancellationToken,
@@ -135,7 +143,8 @@ struct Shared {
     peers: Arc<Keeper>,
     sessions: Arc<Sessions>,
     hearing: Hearing,
-    core: watch::Sender<CoreVerdict>,
+    own: watch::Sender<Own>,
+    catching_up: Arc<CatchingUp>,
     limits: config::Limits,
 }
 
@@ -174,7 +183,8 @@ impl Receiver {
             peers,
             sessions: Arc::default(),
             hearing: Hearing::default(),
-            core: watch::Sender::default(),
+            own: watch::Sender::default(),
+            catching_up: injector.catching_up().clone(),
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
@@ -249,7 +259,12 @@ impl Receiver {
 
     /// What sealed senders are told of this node's core. Until it is said: that it is unknown.
     pub fn set_core(&self, core: CoreVerdict) {
-        self.shared.core.send_if_modified(|known| std::mem::replace(known, core) != core);
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.core, core) != core);
+    }
+
+    /// What sealed senders are told of this node's duty. Until it is said: that it is unknown.
+    pub fn set_duty(&self, duty: Duty) {
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.duty, duty) != duty);
     }
 
     /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty the backlog;

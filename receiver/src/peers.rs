@@ -46,17 +46,17 @@ pub struct Source {
 
 /// Tells the sessions of one node apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub struct SessionNumber(u64);
 
 /// A session may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Begun {
     /// The session's own.
-    pub ticket: Ticket,
+    pub number: SessionNumber,
     /// The last sequence that is committed; 0: none.
     pub accepted: u64,
     /// The session that this one replaces. It has to end.
-    pub supersedes: Option<Ticket>,
+    pub supersedes: Option<SessionNumber>,
 }
 
 /// What a node has sent, as the status tells it.
@@ -99,7 +99,7 @@ struct Known {
 
 #[derive(Clone, Copy, Debug)]
 struct Live {
-    ticket: Ticket,
+    number: SessionNumber,
     spool: SpoolId,
 }
 
@@ -119,23 +119,23 @@ impl Peers {
         if before.is_some_and(|live| live.spool != hello.spool) {
             return Err(Reason::NameInUse);
         }
-        let supersedes = before.map(|live| live.ticket);
+        let supersedes = before.map(|live| live.number);
         if !self.nodes.contains_key(&hello.node) && !self.make_room() {
             return Err(Reason::Unavailable);
         }
         self.turn += 1;
-        let ticket = Ticket(self.turn);
+        let number = SessionNumber(self.turn);
         let node = self.nodes.entry(hello.node.clone()).or_default();
         node.heard = self.turn;
         let accepted = node.begin(hello.spool, hello.epoch);
-        self.live.insert(hello.node.clone(), Live { ticket, spool: hello.spool });
+        self.live.insert(hello.node.clone(), Live { number, spool: hello.spool });
         self.changed = true;
-        Ok(Begun { ticket, accepted, supersedes })
+        Ok(Begun { number, accepted, supersedes })
     }
 
     /// A session has ended.
-    pub fn end(&mut self, node: &NodeName, ticket: Ticket) {
-        if self.live.get(node).is_some_and(|live| live.ticket == ticket) {
+    pub fn end(&mut self, node: &NodeName, number: SessionNumber) {
+        if self.live.get(node).is_some_and(|live| live.number == number) {
             self.live.remove(node);
         }
         self.turn += 1;
@@ -308,8 +308,8 @@ mod tests {
         peers.take(&source("m", 1, 1), 100);
         commit(&mut peers);
         assert_eq!(peers.begin(&hello("m", 1, 2)).unwrap().accepted, 0, "the same spool began a new epoch");
-        let ticket = peers.begin(&hello("m", 1, 1)).unwrap().ticket;
-        peers.end(&source("m", 1, 1).node, ticket);
+        let number = peers.begin(&hello("m", 1, 1)).unwrap().number;
+        peers.end(&source("m", 1, 1).node, number);
         assert_eq!(peers.begin(&hello("m", 2, 1)).unwrap().accepted, 0, "the state directory was lost");
         assert_eq!(peers.accepted(&source("m", 1, 1)), 100, "and comes back from a copy");
     }
@@ -320,11 +320,11 @@ mod tests {
         let first = peers.begin(&hello("m", 1, 1)).unwrap();
         assert_eq!(peers.begin(&hello("m", 2, 1)), Err(Reason::NameInUse));
         let second = peers.begin(&hello("m", 1, 1)).unwrap();
-        assert_eq!(second.supersedes, Some(first.ticket));
+        assert_eq!(second.supersedes, Some(first.number));
         let node = source("m", 1, 1).node;
-        peers.end(&node, first.ticket);
+        peers.end(&node, first.number);
         assert_eq!(peers.begin(&hello("m", 2, 1)), Err(Reason::NameInUse), "the second session goes on");
-        peers.end(&node, second.ticket);
+        peers.end(&node, second.number);
         assert!(peers.begin(&hello("m", 2, 1)).is_ok());
     }
 
@@ -334,8 +334,8 @@ mod tests {
         peers.begin(&hello("connected", 1, 1)).unwrap();
         for n in 0..2 * MAX_NODES {
             let (name, n) = (format!("n{n}"), u64::try_from(n).unwrap());
-            let ticket = peers.begin(&hello(&name, 1, n)).unwrap().ticket;
-            peers.end(&source(&name, 1, n).node, ticket);
+            let number = peers.begin(&hello(&name, 1, n)).unwrap().number;
+            peers.end(&source(&name, 1, n).node, number);
         }
         assert_eq!(peers.nodes.len(), MAX_NODES);
         assert!(peers.nodes.contains_key(&source("connected", 1, 1).node));

@@ -10,7 +10,7 @@ use nsca::sealed::{ClockOffset, NodeName};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::peers::Ticket;
+use crate::peers::SessionNumber;
 
 /// All sessions that are open.
 #[derive(Default)]
@@ -38,7 +38,7 @@ struct Session {
 #[derive(Clone)]
 pub(crate) struct Sealed {
     pub(crate) node: NodeName,
-    pub(crate) ticket: Ticket,
+    pub(crate) number: SessionNumber,
     pub(crate) superseded: CancellationToken,
     pub(crate) received: u64,
     pub(crate) acknowledged: u64,
@@ -81,10 +81,10 @@ impl Sessions {
     }
 
     /// Ends a sealed session, because the same node has begun another. Where that one came from.
-    pub(crate) fn supersede(&self, ticket: Ticket) -> Option<SocketAddr> {
+    pub(crate) fn supersede(&self, number: SessionNumber) -> Option<SocketAddr> {
         lock(&self.open).values().find_map(|session| {
             let sealed = lock(&session.sealed);
-            let sealed = sealed.as_ref().filter(|sealed| sealed.ticket == ticket)?;
+            let sealed = sealed.as_ref().filter(|sealed| sealed.number == number)?;
             sealed.superseded.cancel();
             Some(session.address)
         })

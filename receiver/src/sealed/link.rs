@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nsca::sealed::{CoreVerdict, Hello, Now, Reason, SealedError, Server};
+use nsca::sealed::{CoreVerdict, Duty, Hello, Now, Reason, SealedError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -13,9 +13,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Dropped, Event, Session};
+use crate::Own;
 use crate::admission::Pass;
 use crate::backlog::NotTaken;
 use crate::batch::Batch;
+use crate::catching_up::Chase;
 use crate::counts::Cause;
 use crate::heard::Bond;
 use crate::journal::Journal;
@@ -46,7 +48,9 @@ pub(crate) struct Link {
     appending: Appending,
     entry: Entry,
     bond: Option<Bond>,
-    core: watch::Receiver<CoreVerdict>,
+    /// Until everything is here that waited when the session began.
+    chase: Option<Chase>,
+    own: watch::Receiver<Own>,
     commits: watch::Receiver<()>,
     superseded: CancellationToken,
     leaving: Option<Leaving>,
@@ -88,7 +92,8 @@ enum Wake {
     Writable,
     Appended(Result<(), NotTaken>),
     Committed,
-    Core,
+    /// This node's core or duty changed.
+    Own,
     Timeout,
     Superseded,
     Stopping,
@@ -105,13 +110,14 @@ impl Link {
         pass: Pass,
     ) -> Self {
         let shared = &visitor.entrance.shared;
-        let mut core = shared.core.subscribe();
-        core.mark_changed();
+        let mut own = shared.own.subscribe();
+        own.mark_changed();
         Link {
             session: Session::new(server, shared.node.clone()),
             appending: Appending::Nothing,
             bond: None,
-            core,
+            chase: None,
+            own,
             commits: journal.commits(),
             superseded: CancellationToken::new(),
             leaving: None,
@@ -148,9 +154,10 @@ impl Link {
                 Wake::Writable => {}
                 Wake::Appended(outcome) => self.handle_appended(outcome),
                 Wake::Committed => self.acknowledge(),
-                Wake::Core => {
-                    let core = *self.core.borrow_and_update();
+                Wake::Own => {
+                    let Own { core, duty } = *self.own.borrow_and_update();
                     self.session.set_core(core);
+                    self.session.set_duty(duty);
                 }
                 Wake::Timeout => {
                     if self.handle_timeout()? {
@@ -186,7 +193,7 @@ impl Link {
             }
             outcome = appended(appending) => Wake::Appended(outcome),
             Ok(()) = self.commits.changed() => Wake::Committed,
-            Ok(()) = self.core.changed() => Wake::Core,
+            Ok(()) = self.own.changed() => Wake::Own,
             () = tokio::time::sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => Wake::Timeout,
             () = self.superseded.cancelled(), if self.leaving.is_none() => Wake::Superseded,
             () = stopping.cancelled(), if self.leaving.is_none() => Wake::Stopping,
@@ -213,7 +220,7 @@ impl Link {
             while let Some(event) = self.session.poll_event(now)? {
                 match event {
                     Event::Hello(hello) => self.introduce(&hello, now)?,
-                    Event::Heartbeat(core) => self.handle_heartbeat(core),
+                    Event::Heartbeat(core, duty) => self.handle_heartbeat(core, duty),
                     Event::Dropped(why) => self.handle_dropped(why),
                     Event::Goodbye(reason) => self.handle_goodbye(reason),
                 }
@@ -265,17 +272,18 @@ impl Link {
         let begun = self.session.introduce(hello, &mut peers, now).map_err(Ended::Refused)?;
         *self.entry.sealed() = Some(Sealed {
             node: hello.node.clone(),
-            ticket: begun.ticket,
+            number: begun.number,
             superseded: self.superseded.clone(),
             received: begun.accepted,
             acknowledged: begun.accepted,
             clock: None,
         });
         let older = begun.supersedes.and_then(|older| shared.sessions.supersede(older));
-        self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.ticket, now.instant));
+        self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.number, now.instant));
         drop(peers);
         let Hello { node, spool, epoch, newest, .. } = hello;
         let accepted = begun.accepted;
+        self.chase = Chase::begin(&shared.catching_up, node.as_str(), accepted, *newest, now.instant);
         tracing::info!(%peer, %node, %spool, epoch, newest, accepted, "sealed session begun");
         if let Some(older) = older {
             tracing::info!(%node, %peer, %older, "the node's older session ends");
@@ -283,9 +291,9 @@ impl Link {
         Ok(())
     }
 
-    fn handle_heartbeat(&mut self, core: CoreVerdict) {
+    fn handle_heartbeat(&mut self, core: CoreVerdict, duty: Duty) {
         if let Some(bond) = &self.bond {
-            bond.hear_core(core);
+            bond.hear_heartbeat(core, duty);
         }
         self.tell();
     }
@@ -347,7 +355,7 @@ impl Link {
     fn conclude(&mut self, ended: Option<Ended>) {
         let (peer, shared) = (self.visitor.address, &self.visitor.entrance.shared);
         if let (Some(source), Some(begun)) = (self.session.source(), self.session.begun()) {
-            shared.peers.lock().end(&source.node, begun.ticket);
+            shared.peers.lock().end(&source.node, begun.number);
             shared.peers.note_last();
         }
         let (node, acknowledged) = (self.node(), self.session.acknowledged());
@@ -399,7 +407,11 @@ impl Link {
             unreachable!("only a task that is under way ends");
         };
         match outcome {
-            Ok(()) => self.entry.accept(batch.results().len()),
+            Ok(()) => {
+                self.entry.accept(batch.results().len());
+                let now = std::time::Instant::now();
+                self.chase = self.chase.take().and_then(|chase| chase.go_on(batch.through(), now));
+            }
             // The journal says so in the log.
             Err(_) => self.appending = Appending::Failed(batch, Instant::now() + APPEND_RETRY),
         }

@@ -8,7 +8,7 @@ use nagios::{
     StateType, Timestamp,
 };
 use nsca::sealed::{
-    self, ClockOffset, CoreVerdict, Hello, NodeName, Now, Reason, ResultFrame, SealedError, Server, ServerEvent,
+    self, ClockOffset, CoreVerdict, Duty, Hello, NodeName, Now, Reason, ResultFrame, SealedError, Server, ServerEvent,
 };
 
 use crate::batch::Batch;
@@ -56,8 +56,8 @@ struct Welcomed {
 pub enum Event {
     /// A sender that knows the key says who it is: call [`Session::introduce`].
     Hello(Hello),
-    /// The sender lives, and says how its core is.
-    Heartbeat(CoreVerdict),
+    /// The sender lives, and says how its core is and what it does.
+    Heartbeat(CoreVerdict, Duty),
     /// A result came and is not taken, but for its sequence.
     Dropped(Dropped),
     /// The sender ends the session. Nothing more comes in it; it waits for acknowledgements until the connection is closed.
@@ -127,7 +127,7 @@ impl Session {
                 }
                 ServerEvent::Heartbeat(heartbeat) => {
                     welcomed.expect("heartbeats follow the welcome").heard = now.instant;
-                    return Ok(Some(Event::Heartbeat(heartbeat.core)));
+                    return Ok(Some(Event::Heartbeat(heartbeat.core, heartbeat.duty)));
                 }
                 ServerEvent::Goodbye(reason) => {
                     welcomed.expect("goodbyes follow the welcome").heard = now.instant;
@@ -192,6 +192,11 @@ impl Session {
     /// Tells the sender how this node's core is.
     pub fn set_core(&mut self, core: CoreVerdict) {
         self.server.set_core(core);
+    }
+
+    /// Tells the sender what this node does.
+    pub fn set_duty(&mut self, duty: Duty) {
+        self.server.set_duty(duty);
     }
 
     /// What is to be written to the socket, until it is empty. Tell [`handle_sent`](Self::handle_sent) how much of it was.
