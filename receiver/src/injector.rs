@@ -182,8 +182,9 @@ impl Worker {
                     }
                 }
                 Next::Reached => self.command_after_results(),
+                // What waits is safe in the journal.
+                Next::Nothing | Next::Unjudged if self.closing.is_cancelled() && self.watch.is_some() => break,
                 Next::Unjudged => self.wait_to_judge(),
-                Next::Nothing if self.closing.is_cancelled() && self.watch.is_some() => break,
                 Next::Nothing => self.wait(),
                 Next::Ended => break,
             }
@@ -191,7 +192,7 @@ impl Worker {
         self.end(&left);
     }
 
-    /// What to read: nothing for now while a peer catches up.
+    /// What to read; none while a peer of an active core catches up.
     fn selection(&mut self, core: &Core) -> Option<Selection> {
         let (Some(watch), Core::There) = (&mut self.watch, core) else {
             // Nothing is delivered; whether something waits is to be told.
@@ -200,7 +201,7 @@ impl Worker {
         let now = Instant::now();
         let until = self.desk.until();
         let rule = Rule { is_active: watch.is_active(), before_commands: until.is_some() };
-        if rule.is_active && self.catching_up.holds(now) && !self.closing.is_cancelled() {
+        if rule.is_active && self.catching_up.holds(now) {
             return None;
         }
         let own_times = if rule.is_active { watch.own_times(now) } else { None };

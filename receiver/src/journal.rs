@@ -16,6 +16,7 @@
 
 mod ages;
 mod forward;
+mod picker;
 mod stretch;
 mod tail;
 #[cfg(test)]
