@@ -10,7 +10,7 @@ use control::status::{
 };
 use nagios::command_file::{CommandFile, CommandFileError};
 use receiver::{Counts, JournalStatus, NodeStatus, SessionStatus};
-use sender::{DestinationStatus, IntakeStatus, SpoolStatus};
+use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
 
 /// How long a core's command file may be full without being in trouble.
 const FULL_FOR: Duration = Duration::from_millis(200);
@@ -45,13 +45,13 @@ pub(crate) fn sender(config: &config::Sender, status: sender::Status) -> Sender 
 }
 
 fn intake(status: IntakeStatus) -> Intake {
-    let IntakeStatus { handed_over, from_spill, duplicates, refused, perfdata, lost, damaged, foreign, not_copied } =
-        status;
+    let IntakeStatus { handed_over, from_spill, duplicates, refused, perfdata, lost, damaged, foreign, .. } = status;
+    let IntakeStatus { not_copied, echoes, relayed, not_relayed, .. } = status;
     Intake {
         handed_over,
         from_spill,
         perfdata,
-        relayed: 0,
+        relayed,
         dropped: causes([
             (duplicates, "came_twice"),
             (refused, "impossible_names"),
@@ -59,6 +59,8 @@ fn intake(status: IntakeStatus) -> Intake {
             (damaged, "perfdata_frames_not_whole"),
             (foreign, "perfdata_lines_without_frame"),
             (not_copied, "perfdata_lines_not_copied"),
+            (echoes, "echoes_of_what_the_core_was_given"),
+            (not_relayed, "passive_and_not_relayed"),
         ]),
     }
 }
@@ -69,15 +71,28 @@ fn spool(config: &config::Sender, status: SpoolStatus) -> Queue {
 }
 
 fn destination((config, status): (&config::Destination, DestinationStatus)) -> Destination {
-    let DestinationStatus { name, queued, delivered, skipped, truncated, failure } = status;
+    let DestinationStatus { name, session, peer, queued, acknowledged, skipped, truncated, .. } = status;
+    let DestinationStatus { session_seconds, oldest_waiting_seconds, clock_offset_ms, failure, .. } = status;
     Destination {
         name,
         address: config.address.to_string(),
+        session: session.map(|kind| match kind {
+            sender::SessionKind::Classic => SessionKind::Classic,
+            sender::SessionKind::Sealed => SessionKind::Sealed,
+        }),
+        peer,
+        session_seconds,
         queued,
-        acknowledged: delivered,
-        skipped: causes([(skipped, "unreadable"), (truncated, "cut_to_a_packet")]),
-        last_error: failure.map(|message| LastError { message, age_seconds: None }),
-        ..Destination::default()
+        oldest_waiting_seconds,
+        acknowledged,
+        skipped: causes([
+            (skipped.origin, "came_from_there"),
+            (skipped.damaged, "unreadable"),
+            (skipped.cut, "cut_to_a_frame"),
+            (truncated, "cut_to_a_packet"),
+        ]),
+        clock_offset_ms,
+        last_error: failure.map(|Failure { message, seconds }| LastError { message, age_seconds: Some(seconds) }),
     }
 }
 
