@@ -19,6 +19,7 @@ use support::client::{Client, End};
 use support::fifo::Recorder;
 use support::master::{Master, handover, kill};
 use support::process::{Running, UNDERSTUDY};
+use support::sealed::{SealedSender, hello, psk, result};
 use support::site::{Said, free_port, run};
 use support::standby::{Options, Standby, write_secret};
 use support::wait;
@@ -119,6 +120,29 @@ fn clients_that_are_connected_and_refused_are_shown() {
         assert_eq!((session.session, &session.node), (SessionKind::Classic, &None));
         (session.accepted == 1 && receiver.refused.values().sum::<u64>() == 1).then_some(())
     });
+}
+
+#[test]
+fn a_node_in_a_sealed_session_is_shown_and_remembered_when_it_has_gone() {
+    let standby = Standby::start(&Options::default());
+    let _core = Recorder::start(&standby.command_file());
+    let mut sender = SealedSender::connect(standby.address, &psk(), hello("master", 1, 9));
+    sender.send(&result(5, "host", "one"));
+    sender.wait_for_ack(5);
+    let receiver = status(standby.directory.path()).receiver.unwrap();
+    let session = &receiver.sessions[0];
+    assert_eq!((session.session, session.node.as_deref()), (SessionKind::Sealed, Some("master")));
+    assert_eq!((session.accepted, session.received, session.acknowledged), (1, Some(5), Some(5)));
+    assert!(receiver.nodes[0].connected);
+
+    sender.goodbye();
+    assert_eq!(sender.wait_for_end(), Ok(()));
+    let gone = wait::until("the end of the session", || {
+        let said = ask(standby.directory.path(), &["status"]).out;
+        said.contains("absent       master\n").then(|| status(standby.directory.path()))
+    });
+    let node = &gone.receiver.unwrap().nodes[0];
+    assert_eq!((node.node.as_str(), node.accepted, node.connected), ("master", 5, false));
 }
 
 /// The exit code says that there is a status, its first line that not all is well.
