@@ -71,11 +71,17 @@ fn both_sides_say_what_went_through_them() {
     let destination = &sender.destinations[0];
     assert_eq!((destination.name.as_str(), destination.queued), ("standby", 0));
     assert_eq!(destination.address, standby.address.to_string());
+    assert_eq!((destination.session, destination.peer.as_deref()), (Some(SessionKind::Sealed), Some("standby")));
+    wait::until("both clocks to be compared", || {
+        let destination = status(master.directory.path()).sender.unwrap().destinations.remove(0);
+        destination.clock_offset_ms.filter(|ms| ms.abs() < 1000)
+    });
 
     let here = status(standby.directory.path());
     assert!(here.sender.is_none());
     let receiver = here.receiver.unwrap();
     assert_eq!((receiver.accepted, receiver.injected), (7, 7));
+    assert_eq!(receiver.sessions[0].node.as_deref(), Some("master"));
     assert_eq!(receiver.listeners[0].address, standby.address.to_string());
     assert_eq!(here.core.unwrap().command_file, Some(standby.command_file().display().to_string()));
 
@@ -283,10 +289,31 @@ fn forget_tells_what_there_was_to_forget() {
     let unknown = ask(master.directory.path(), &["forget", "standbye"]);
     assert_eq!((unknown.code, unknown.out.as_str()), (Some(1), ""));
     assert!(
-        unknown.err.contains("no destination \"standbye\"; those in the configuration are: standby"),
+        unknown.err.contains("no destination \"standbye\": those in the daemon's configuration are standby"),
         "{}",
         unknown.err
     );
+}
+
+/// What is forgotten stays so for the next daemon.
+#[test]
+fn a_destination_that_could_seal_is_forgotten_once() {
+    let standby = Standby::start(&Options::default());
+    let master = Master::new(standby.address.port(), "rijndael-128", "64MiB");
+    let mut sender = master.start();
+    wait::until("a sealed session", || {
+        let destination = status(master.directory.path()).sender.unwrap().destinations.remove(0);
+        (destination.session == Some(SessionKind::Sealed)).then_some(())
+    });
+    let forgotten = ask(master.directory.path(), &["forget", "standby"]);
+    assert_eq!((forgotten.code, forgotten.err.as_str()), (Some(0), ""));
+    assert!(forgotten.out.contains("standby: forgotten"), "{}", forgotten.out);
+    sender.wait_for("told over the control socket");
+    drop(standby);
+    assert_eq!(sender.terminate().code(), Some(0));
+    let _sender = master.start();
+    let nothing = ask(master.directory.path(), &["forget", "standby"]);
+    assert!(nothing.out.contains("nothing was remembered"), "{}", nothing.out);
 }
 
 #[test]
