@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use control::status::{ByCause, Core, Destination, Intake, LastError, Listener, Queue, Receiver, Sender};
+use control::status::{ByCause, Core, Destination, Intake, LastError, Listener, Queue, Receiver, Sender, SessionKind};
 use receiver::Counts;
-use sender::{DestinationStatus, IntakeStatus, SpoolStatus};
+use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
 
 /// What the configuration knows of the core.
 pub(crate) fn core(config: &config::Core) -> Core {
@@ -23,20 +23,22 @@ pub(crate) fn sender(config: &config::Sender, status: sender::Status) -> Sender 
 }
 
 fn intake(status: IntakeStatus) -> Intake {
-    let IntakeStatus { handed_over, from_spill, duplicates, refused, perfdata, lost, damaged, foreign, not_copied } =
-        status;
+    let IntakeStatus { handed_over, from_spill, duplicates, refused, perfdata, lost, damaged, foreign, .. } = status;
+    let IntakeStatus { not_copied, echoes, relayed, not_relayed, .. } = status;
     Intake {
         handed_over,
         from_spill,
         perfdata,
-        relayed: 0,
+        relayed,
         dropped: causes([
             (duplicates, "came twice"),
-            (refused, "have names that no core can have"),
+            (refused, "have names that no core can have, or are too long"),
             (lost, "of the perfdata FIFO found no room"),
             (damaged, "perfdata frames were not whole"),
             (foreign, "perfdata lines had no frame"),
             (not_copied, "perfdata lines were not copied"),
+            (echoes, "were echoes of results that this node's receiver gave to the core"),
+            (not_relayed, "were passive, and relay_passive is off"),
         ]),
     }
 }
@@ -47,15 +49,28 @@ fn spool(config: &config::Sender, status: SpoolStatus) -> Queue {
 }
 
 fn destination((config, status): (&config::Destination, DestinationStatus)) -> Destination {
-    let DestinationStatus { name, queued, delivered, skipped, truncated, failure } = status;
+    let DestinationStatus { name, session, peer, queued, acknowledged, skipped, truncated, .. } = status;
+    let DestinationStatus { session_seconds, oldest_waiting_seconds, clock_offset_ms, failure, .. } = status;
     Destination {
         name,
         address: config.address.to_string(),
+        session: session.map(|kind| match kind {
+            sender::SessionKind::Classic => SessionKind::Classic,
+            sender::SessionKind::Sealed => SessionKind::Sealed,
+        }),
+        peer,
+        session_seconds,
         queued,
-        acknowledged: delivered,
-        skipped: causes([(skipped, "could not be read"), (truncated, "did not fit into a packet whole")]),
-        last_error: failure.map(|message| LastError { message, age_seconds: None }),
-        ..Destination::default()
+        oldest_waiting_seconds,
+        acknowledged,
+        skipped: causes([
+            (skipped.origin, "came from there"),
+            (skipped.damaged, "could not be read"),
+            (skipped.cut, "were too long and lost text"),
+            (truncated, "did not fit into a packet whole"),
+        ]),
+        clock_offset_ms,
+        last_error: failure.map(|Failure { message, seconds }| LastError { message, age_seconds: Some(seconds) }),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::Own;
 use crate::admission::Pass;
 use crate::backlog::NotTaken;
 use crate::batch::Batch;
+use crate::catching_up::Chase;
 use crate::complaints::Kind;
 use crate::counts::Cause;
 use crate::heard::Bond;
@@ -52,6 +53,8 @@ pub(crate) struct Link {
     entry: Entry,
     waiting: Option<Waiting>,
     bond: Option<Bond>,
+    /// Until everything is here that waited when the session began.
+    chase: Option<Chase>,
     own: watch::Receiver<Own>,
     commits: watch::Receiver<()>,
     superseded: CancellationToken,
@@ -126,6 +129,7 @@ impl Link {
             appending: Appending::Nothing,
             waiting: None,
             bond: None,
+            chase: None,
             own,
             commits: journal.commits(),
             superseded: CancellationToken::new(),
@@ -310,6 +314,7 @@ impl Link {
         drop(peers);
         let Hello { node, spool, epoch, newest, .. } = hello;
         let accepted = begun.accepted;
+        self.chase = Chase::begin(&shared.catching_up, node.as_str(), accepted, *newest, now.instant);
         tracing::info!(%peer, %node, %spool, epoch, newest, accepted, "sealed session begun");
         match older {
             Some(older) if older.ip() != peer.ip() => shared.complaints.about(peer.ip(), Kind::Session, |left_out| {
@@ -441,7 +446,11 @@ impl Link {
             unreachable!("only a task that is under way ends");
         };
         match outcome {
-            Ok(()) => self.entry.accept(batch.results().len()),
+            Ok(()) => {
+                self.entry.accept(batch.results().len());
+                let now = std::time::Instant::now();
+                self.chase = self.chase.take().and_then(|chase| chase.go_on(batch.through(), now));
+            }
             // The journal says so in the log.
             Err(_) => self.appending = Appending::Failed(batch, Instant::now() + APPEND_RETRY),
         }
