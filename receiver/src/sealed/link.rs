@@ -308,6 +308,7 @@ impl Link {
             received: begun.accepted,
             acknowledged: begun.accepted,
             clock: None,
+            core: CoreVerdict::Unknown,
         });
         let older = begun.supersedes.and_then(|older| shared.sessions.supersede(older));
         self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.number, now.instant));
@@ -333,6 +334,9 @@ impl Link {
     fn handle_heartbeat(&mut self, core: CoreVerdict, duty: Duty) {
         if let Some(bond) = &self.bond {
             bond.hear_heartbeat(core, duty);
+        }
+        if let Some(sealed) = &mut *self.entry.sealed() {
+            sealed.core = core;
         }
         self.tell();
     }
