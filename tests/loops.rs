@@ -119,6 +119,12 @@ impl Node {
         serde_json::from_str(&said.out).unwrap()
     }
 
+    /// Results in its journal since its start.
+    #[track_caller]
+    fn accepted(&self) -> usize {
+        self.status().receiver.unwrap().accepted.try_into().unwrap()
+    }
+
     /// Results that its core got.
     #[track_caller]
     fn injected(&self) -> usize {
@@ -171,15 +177,21 @@ fn what_agents_send_to_the_master_reaches_the_standby_once_and_in_order() {
     let core = format!("flavour = \"nagios4\"\ncommand_file = \"{}/nagios.cmd\"", master.directory.display());
     let second = results(2);
     master.send_nsca(&second);
+    wait::until("all results in the journal", || (master.accepted() == 2 * RESULTS).then_some(()));
     master.daemon.signal(nix::sys::signal::Signal::SIGKILL);
     master.daemon.wait();
     let master = Node::start("master", &master.directory, &core, free_port(), Some(&destination));
     master.hand_over(&sentinel());
-    let told = wait::until("the last one", || Some(there.commands()).filter(|told| told.contains(&lines(&second)[29])));
-    let mut distinct = told[RESULTS..].to_vec();
-    distinct.retain(|line| line != SENTINEL);
-    distinct.dedup();
-    assert!(lines(&second).iter().all(|line| distinct.contains(line)), "{distinct:?}");
+    let is_complete =
+        |told: &Vec<String>| [SENTINEL, &lines(&second)[RESULTS - 1]].iter().all(|l| told.contains(&(*l).into()));
+    let told = wait::until("the last results", || Some(there.commands()).filter(is_complete));
+    let mut first_arrivals: Vec<String> = Vec::new();
+    for line in &told[RESULTS..] {
+        if line != SENTINEL && !first_arrivals.contains(line) {
+            first_arrivals.push(line.clone());
+        }
+    }
+    assert_eq!(first_arrivals, lines(&second));
 }
 
 /// Objects that no core checks by itself.
@@ -298,13 +310,20 @@ impl Pair {
         assert!(settled.is_ok(), "injected and echoed: {seen:?}, expected {expected:?}");
     }
 
-    /// What both cores show, when they show the same of this many objects.
+    /// Waits until both cores show the same, and these outputs: a status file is a second late.
     #[track_caller]
-    fn agree(&self, objects: usize) -> BTreeMap<Object, Shown> {
-        wait::until("both cores to agree", || {
-            let (left, right) = (self.cores[0].shown(), self.cores[1].shown());
-            (left == right && left.len() == objects).then_some(left)
-        })
+    fn agree(&self, outputs: &BTreeMap<String, String>) {
+        let mut shown = [BTreeMap::new(), BTreeMap::new()];
+        let agreed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            wait::until("both cores to agree", || {
+                shown = [0, 1].map(|n| self.cores[n].shown());
+                let told = |shown: &BTreeMap<Object, Shown>| -> BTreeMap<String, String> {
+                    shown.iter().map(|(object, shown)| (object.to_string(), shown.output.clone())).collect()
+                };
+                (shown[0] == shown[1] && told(&shown[0]) == *outputs).then_some(())
+            });
+        }));
+        assert!(agreed.is_ok(), "expected {outputs:#?}\nbut the cores show {shown:#?}");
     }
 }
 
@@ -327,17 +346,14 @@ fn two_nodes_that_send_everything_to_each_other_settle() {
     // Nothing is under way any more: what comes now comes alone.
     expected[1] += pair.submit(0, 1, "the last");
     pair.settle(expected);
-    let shown = pair.agree(4 * 5 + 1);
-    for (object, shown) in shown {
-        let service = object.service().map(|service| String::from_utf8_lossy(service.as_bytes()).into_owned());
-        let output = match (object.host().as_bytes(), service) {
-            (b"host-1", None) => "the last".to_owned(),
-            (b"host-1", Some(service)) => format!("the last {}", &service[8..]),
-            (b"host-3", _) => "round 2 of an agent".to_owned(),
-            (host, service) => format!("checked {} {}", String::from_utf8_lossy(host), service.unwrap()),
-        };
-        assert_eq!(shown.output, output, "{object}");
+    let mut outputs = BTreeMap::from([("host-1".to_owned(), "the last".to_owned())]);
+    for service in (0..5).map(|n| format!("service {n}")) {
+        outputs.insert(format!("host-0;{service}"), format!("checked host-0 {service}"));
+        outputs.insert(format!("host-1;{service}"), format!("the last {}", &service["service ".len()..]));
+        outputs.insert(format!("host-2;{service}"), format!("checked host-2 {service}"));
+        outputs.insert(format!("host-3;{service}"), "round 2 of an agent".to_owned());
     }
+    pair.agree(&outputs);
 }
 
 /// A result of one object that was checked at `check_time`.
