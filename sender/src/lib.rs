@@ -34,6 +34,7 @@ mod intakes;
 mod link;
 mod outbox;
 pub mod perfdata;
+pub mod sealed;
 mod shrink;
 mod status;
 #[cfg(test)]
