@@ -35,6 +35,7 @@ mod episode;
 mod heard;
 mod injector;
 mod journal;
+pub mod ledger;
 mod listener;
 mod memory;
 mod pace;

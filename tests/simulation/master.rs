@@ -15,18 +15,18 @@ use spool::{Keep, NewRecord, NoShrink, Options, Spool};
 use crate::random::Random;
 use crate::wire::{Connection, Read};
 
-pub const DESTINATION: &str = "standby";
+pub(crate) const DESTINATION: &str = "standby";
 
 /// The pause after a connection that ended.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// What outlives its processes, and the process that runs.
-pub struct Master {
+pub(crate) struct Master {
     name: NodeName,
     psk: Psk,
-    pub disk: SimulatedDisk,
+    pub(crate) disk: SimulatedDisk,
     /// How far its clock is ahead, in seconds.
-    pub ahead: i64,
+    pub(crate) ahead: i64,
     /// What the disk knows of the standby.
     ability: PeerAbility,
     process: Option<Process>,
@@ -40,9 +40,18 @@ struct Process {
 
 enum Link {
     /// None before this time.
-    Down { not_before: Now },
-    Greeting { number: u64, greeting: Box<ClientGreeting>, epoch: u64 },
-    Sealed { number: u64, exchange: Box<Exchange> },
+    Down {
+        not_before: Now,
+    },
+    Greeting {
+        number: u64,
+        greeting: Box<ClientGreeting>,
+        epoch: u64,
+    },
+    Sealed {
+        number: u64,
+        exchange: Box<Exchange>,
+    },
 }
 
 /// What a connection is doing after a step.
@@ -52,7 +61,7 @@ enum Step {
 }
 
 impl Master {
-    pub fn new(psk: Psk, random: &mut Random, now: Now) -> Self {
+    pub(crate) fn new(psk: Psk, random: &mut Random, now: Now) -> Self {
         let name = NodeName::try_from("master").unwrap();
         let disk = SimulatedDisk::new();
         let mut master = Master { name, psk, disk, ahead: 0, ability: PeerAbility::Unknown, process: None };
@@ -60,12 +69,12 @@ impl Master {
         master
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
     /// Starts the process; false if its disk does not let it.
-    pub fn start(&mut self, random: &mut Random, now: Now) -> bool {
+    pub(crate) fn start(&mut self, random: &mut Random, now: Now) -> bool {
         let options = Options { max_size: 1 << 20, keep: Keep::Unread, shrink: Box::new(NoShrink) };
         let Ok((mut spool, _)) = Spool::open_on(self.disk.clone(), options, random.bytes()) else {
             return false;
@@ -77,12 +86,12 @@ impl Master {
     }
 
     /// kill -9. Gives the connection that ends by it.
-    pub fn kill(&mut self) -> Option<u64> {
+    pub(crate) fn kill(&mut self) -> Option<u64> {
         self.process.take().and_then(|process| process.link.number())
     }
 
     /// Hands a result over; gives its sequence if it was taken.
-    pub fn take(&mut self, result: &CheckResult, now: Now) -> Option<u64> {
+    pub(crate) fn take(&mut self, result: &CheckResult, now: Now) -> Option<u64> {
         let process = self.process.as_mut()?;
         let (mut key, mut payload) = (Vec::new(), Vec::new());
         let Attributed { result, origin } = Attributed { result: result.clone(), origin: "".into() };
@@ -97,7 +106,7 @@ impl Master {
     }
 
     /// Syncs; what was taken up to now survives a power cut if that works.
-    pub fn commit(&mut self, now: Now) {
+    pub(crate) fn commit(&mut self, now: Now) {
         if let Some(process) = &mut self.process {
             // A failure is made good by the next one.
             let _ = process.spool.commit(now.instant);
@@ -105,31 +114,33 @@ impl Master {
     }
 
     /// The last sequence that survives a power cut.
-    pub fn committed(&self) -> u64 {
+    pub(crate) fn committed(&self) -> u64 {
         self.process.as_ref().map_or(0, |process| process.spool.committed())
     }
 
-    pub fn set_faults(&self, faults: Faults) {
+    pub(crate) fn set_faults(&self, faults: Faults) {
         self.disk.set_faults(faults);
     }
 
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         matches!(&self.process, Some(Process { link: Link::Sealed { exchange, .. }, .. }) if exchange.is_drained())
     }
 
     /// The connection that it uses.
-    pub fn connection(&self) -> Option<u64> {
+    pub(crate) fn connection(&self) -> Option<u64> {
         self.process.as_ref().and_then(|process| process.link.number())
     }
 
     /// Whether it is time to connect.
-    pub fn wants_connection(&self, now: Now) -> bool {
+    pub(crate) fn wants_connection(&self, now: Now) -> bool {
         let process = self.process.as_ref();
-        process.is_some_and(|process| matches!(process.link, Link::Down { not_before } if now.instant >= not_before.instant))
+        process.is_some_and(
+            |process| matches!(process.link, Link::Down { not_before } if now.instant >= not_before.instant),
+        )
     }
 
     /// A connection is there.
-    pub fn connected(&mut self, number: u64, random: &mut Random) {
+    pub(crate) fn connected(&mut self, number: u64, random: &mut Random) {
         let process = self.process.as_mut().expect("it wanted one");
         let settings = ClientSettings {
             hello: hello(&self.name, &process.spool),
@@ -138,13 +149,12 @@ impl Master {
         };
         let classic = ClientSession::new(Secret::new(Method::Xor, b"password"), PacketSize::Modern, random.number());
         let policy = Policy::Auto(self.psk.clone());
-        let greeting =
-            ClientGreeting::new(classic, policy, self.ability, settings, Ephemeral::new(random.bytes()));
+        let greeting = ClientGreeting::new(classic, policy, self.ability, settings, Ephemeral::new(random.bytes()));
         process.link = Link::Greeting { number, greeting, epoch: process.spool.epoch() };
     }
 
     /// Reads, decides and writes. Gives why the connection ended, if it did.
-    pub fn step(&mut self, connection: &mut Connection, random: &mut Random, now: Now) -> Option<SealedError> {
+    pub(crate) fn step(&mut self, connection: &mut Connection, random: &mut Random, now: Now) -> Option<SealedError> {
         let process = self.process.as_mut()?;
         let link = std::mem::replace(&mut process.link, Link::Down { not_before: later(now, PAUSE) });
         if connection.is_reset {

@@ -6,7 +6,10 @@ use nagios::{CheckResult, stored};
 use nsca::greeting::{Policy, RANDOM_BYTES, ServerGreeted, ServerGreeting};
 use nsca::sealed::{CoreVerdict, NodeName, Now, Psk, Reason, STALE_AFTER, SealedError, ServerSettings, Window};
 use nsca::{Method, Secret};
-use receiver::{Batch, Event, Ledger, Peers, Session, Source};
+use receiver::Batch;
+use receiver::ledger::{Ledger, Records};
+use receiver::peers::{Peers, Source};
+use receiver::sealed::{Event, Session};
 use spool::disk::simulated::{Faults, SimulatedDisk};
 use spool::{Keep, NoShrink, Options, Reader, Spool};
 
@@ -16,19 +19,20 @@ use crate::wire::{Connection, Read};
 const CORE: &str = "core";
 
 /// What outlives its processes, and the process that runs.
-pub struct Standby {
+pub(crate) struct Standby {
     name: NodeName,
     psk: Psk,
-    pub disk: SimulatedDisk,
+    pub(crate) disk: SimulatedDisk,
     /// The file that remembers senders, as it was written last.
     remembered: Vec<u8>,
     process: Option<Process>,
     /// Everything that the core was given, in order.
-    pub injected: Vec<CheckResult>,
+    pub(crate) injected: Vec<CheckResult>,
 }
 
 struct Process {
-    ledger: Ledger<SimulatedDisk>,
+    spool: Spool<SimulatedDisk>,
+    ledger: Ledger,
     peers: Peers,
     links: BTreeMap<u64, Link>,
     reader: Reader,
@@ -48,7 +52,7 @@ struct Sealed {
 }
 
 impl Standby {
-    pub fn new(psk: Psk, random: &mut Random, now: Now) -> Self {
+    pub(crate) fn new(psk: Psk, random: &mut Random, now: Now) -> Self {
         let name = NodeName::try_from("standby").unwrap();
         let disk = SimulatedDisk::new();
         let mut standby = Standby { name, psk, disk, remembered: Vec::new(), process: None, injected: Vec::new() };
@@ -56,12 +60,12 @@ impl Standby {
         standby
     }
 
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.process.is_some()
     }
 
     /// Starts the process; false if its disk does not let it.
-    pub fn start(&mut self, random: &mut Random, now: Now) -> bool {
+    pub(crate) fn start(&mut self, random: &mut Random, now: Now) -> bool {
         let options = Options { max_size: 1 << 20, keep: Keep::NewestOfEachKey, shrink: Box::new(NoShrink) };
         let Ok((mut spool, _)) = Spool::open_on(self.disk.clone(), options, random.bytes()) else {
             return false;
@@ -69,24 +73,32 @@ impl Standby {
         spool.keep_positions(&[CORE], now.instant).unwrap();
         let reader = Reader::from(spool.position(CORE).unwrap() + 1);
         let peers = Peers::decode(&self.remembered).unwrap_or_default();
-        self.process = Some(Process { ledger: Ledger::new(spool), peers, links: BTreeMap::new(), reader });
+        self.process = Some(Process { ledger: Ledger::of(&spool), spool, peers, links: BTreeMap::new(), reader });
         true
     }
 
     /// kill -9. Gives the connections that end by it.
-    pub fn kill(&mut self) -> Vec<u64> {
+    pub(crate) fn kill(&mut self) -> Vec<u64> {
         self.process.take().map_or(Vec::new(), |process| process.links.into_keys().collect())
     }
 
-    pub fn set_faults(&self, faults: Faults) {
+    /// The power fails. Gives the connections that end by it, and what was appended and not committed.
+    pub(crate) fn cut_power(&mut self, seed: u64) -> (Vec<u64>, Vec<CheckResult>) {
+        let uncommitted = self.process.as_ref().map_or(Vec::new(), Process::uncommitted);
+        let connections = self.kill();
+        self.disk.cut_power(seed);
+        (connections, uncommitted)
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
         self.disk.set_faults(faults);
     }
 
     /// Syncs the journal; then what came is acknowledged.
-    pub fn commit(&mut self, now: Now) {
+    pub(crate) fn commit(&mut self, now: Now) {
         let Some(process) = &mut self.process else { return };
         let uncommitted = process.peers.begin_commit();
-        match process.ledger.spool_mut().commit(now.instant) {
+        match process.spool.commit(now.instant) {
             Ok(_) => process.peers.committed(uncommitted),
             Err(_) => process.peers.not_committed(uncommitted),
         }
@@ -100,25 +112,25 @@ impl Standby {
     }
 
     /// Writes the file that remembers senders.
-    pub fn remember(&mut self) {
+    pub(crate) fn remember(&mut self) {
         if let Some(process) = &self.process {
             self.remembered = process.peers.encode();
         }
     }
 
-    pub fn has(&self, number: u64) -> bool {
+    pub(crate) fn has(&self, number: u64) -> bool {
         self.process.as_ref().is_some_and(|process| process.links.contains_key(&number))
     }
 
     /// Whether the core has everything that is in the journal.
-    pub fn has_injected_all(&self) -> bool {
-        self.process.as_ref().is_some_and(|process| process.ledger.spool().depth(CORE).unwrap() == Some(0))
+    pub(crate) fn has_injected_all(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.spool.depth(CORE).unwrap() == Some(0))
     }
 
     /// The core takes some of what waits.
-    pub fn inject(&mut self, now: Now) {
-        let Some(Process { ledger, reader, .. }) = &mut self.process else { return };
-        let Ok(batch) = reader.next_batch(ledger.spool()) else { return };
+    pub(crate) fn inject(&mut self, now: Now) {
+        let Some(Process { spool, reader, .. }) = &mut self.process else { return };
+        let Ok(batch) = reader.next_batch(spool) else { return };
         let mut last = None;
         for record in batch.iter() {
             let (result, _) = stored::decode(record.payload).expect("the journal holds what was appended");
@@ -126,12 +138,12 @@ impl Standby {
             last = Some(record.sequence);
         }
         if let Some(last) = last {
-            ledger.spool_mut().advance(CORE, last, now.instant);
+            spool.advance(CORE, last, now.instant);
         }
     }
 
     /// A connection is there.
-    pub fn accept(&mut self, number: u64, connection: &mut Connection, random: &mut Random, now: Now) {
+    pub(crate) fn accept(&mut self, number: u64, connection: &mut Connection, random: &mut Random, now: Now) {
         let Some(process) = &mut self.process else {
             connection.is_reset = true;
             return;
@@ -151,7 +163,7 @@ impl Standby {
     }
 
     /// Reads, decides and writes. Gives why the connection ended, if it did.
-    pub fn step(
+    pub(crate) fn step(
         &mut self,
         number: u64,
         connection: &mut Connection,
@@ -180,6 +192,18 @@ impl Standby {
 }
 
 impl Process {
+    fn uncommitted(&self) -> Vec<CheckResult> {
+        let mut reader = Reader::from(self.spool.committed() + 1);
+        let mut results = Vec::new();
+        while let Ok(batch) = reader.next_batch(&self.spool)
+            && !batch.is_empty()
+        {
+            let decode = |record: spool::Record<'_>| stored::decode(record.payload).expect("just appended").0;
+            results.extend(batch.iter().map(decode));
+        }
+        results
+    }
+
     fn step(
         &mut self,
         link: Link,
@@ -195,7 +219,9 @@ impl Process {
         };
         let mut sealed = match link {
             Link::Sealed(sealed) => sealed,
-            Link::Greeting(greeting) if is_end => return Err(greeting.handle_eof().map_or_else(Into::into, |()| SealedError::CutOff)),
+            Link::Greeting(greeting) if is_end => {
+                return Err(greeting.handle_eof().map_or_else(Into::into, |()| SealedError::CutOff));
+            }
             Link::Greeting(greeting) => match greeting.handle_bytes(&bytes, now)? {
                 ServerGreeted::Undecided(greeting) => return Ok(Link::Greeting(greeting)),
                 // A garbled request looks like a classic client.
@@ -227,14 +253,14 @@ impl Process {
                         let superseded = begun.ok().and_then(|begun| begun.supersedes);
                         for link in self.links.values_mut() {
                             if let Link::Sealed(other) = link
-                                && other.session.begun().is_some_and(|begun| Some(begun.ticket) == superseded)
+                                && other.session.begun().is_some_and(|begun| Some(begun.number) == superseded)
                             {
                                 other.leaving = Some(Reason::Superseded);
                             }
                         }
                     }
                     Event::Goodbye(reason) => sealed.leaving = Some(reason),
-                    Event::Heartbeat(_) => {}
+                    Event::Heartbeat(..) => {}
                     Event::Dropped(dropped) => panic!("{dropped}"),
                 }
             }
@@ -257,8 +283,7 @@ impl Process {
     ) -> Result<Link, SealedError> {
         // What has come is appended, also when the connection is over.
         while !sealed.waiting.is_empty() && (heard.is_err() || !random.once_in(3)) {
-            let second = now.unix_us / 1_000_000;
-            if self.ledger.append(&sealed.waiting[0], &mut self.peers, now.instant, second).outcome.is_err() {
+            if !self.append(&sealed.waiting[0], now) {
                 break;
             }
             sealed.waiting.remove(0);
@@ -287,11 +312,21 @@ impl Process {
         }
     }
 
+    /// Whether the journal has all of the batch.
+    fn append(&mut self, batch: &Batch, now: Now) -> bool {
+        let source = batch.source().expect("all sessions are sealed");
+        let (records, second) = (Records::encode(batch, &self.ledger.fingerprints()), now.unix_us / 1_000_000);
+        let had = self.peers.taken(source);
+        let appended = self.ledger.append(&mut self.spool, batch, records, had, now.instant, second);
+        self.peers.take(source, appended.through);
+        appended.outcome.is_ok()
+    }
+
     fn end(&mut self, link: &Link) {
         if let Link::Sealed(sealed) = link
             && let (Some(source), Some(begun)) = (sealed.session.source(), sealed.session.begun())
         {
-            self.peers.end(&source.node, begun.ticket);
+            self.peers.end(&source.node, begun.number);
         }
     }
 }

@@ -6,16 +6,16 @@ use crate::random::Random;
 
 /// A TCP connection as its ends see it.
 #[derive(Default)]
-pub struct Connection {
-    pub to_standby: Way,
-    pub to_master: Way,
+pub(crate) struct Connection {
+    pub(crate) to_standby: Way,
+    pub(crate) to_master: Way,
     /// Both ends notice at once.
-    pub is_reset: bool,
+    pub(crate) is_reset: bool,
 }
 
 /// One direction.
 #[derive(Default)]
-pub struct Way {
+pub(crate) struct Way {
     under_way: VecDeque<u8>,
     is_closed: bool,
     fate: Fate,
@@ -33,7 +33,7 @@ enum Fate {
 }
 
 /// What there is to read.
-pub enum Read {
+pub(crate) enum Read {
     Bytes(Vec<u8>),
     Nothing,
     End,
@@ -41,7 +41,7 @@ pub enum Read {
 
 impl Connection {
     /// Something happens to it, sometimes.
-    pub fn suffer(&mut self, random: &mut Random) {
+    pub(crate) fn suffer(&mut self, random: &mut Random) {
         match random.below(400) {
             0 => self.is_reset = true,
             1 => self.to_standby.fate = Fate::Stalls,
@@ -55,7 +55,7 @@ impl Connection {
     }
 
     /// From now on it works.
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         // What was swallowed cannot come back: such a connection ends.
         self.is_reset |= [&self.to_standby, &self.to_master].iter().any(|way| way.fate != Fate::Arrives);
     }
@@ -66,7 +66,7 @@ impl Way {
     const WINDOW: usize = 64 << 10;
 
     /// Takes as much as there is room for.
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> usize {
         let room = Self::WINDOW.saturating_sub(self.under_way.len());
         let taken = bytes.len().min(room);
         if self.fate != Fate::IsSwallowed {
@@ -76,12 +76,12 @@ impl Way {
     }
 
     /// Nothing more is written.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.is_closed = true;
     }
 
     /// Some of what is under way arrives.
-    pub fn read(&mut self, random: &mut Random) -> Read {
+    pub(crate) fn read(&mut self, random: &mut Random) -> Read {
         if self.fate != Fate::Arrives {
             return Read::Nothing;
         }

@@ -25,7 +25,7 @@ const MOST_STEPS_TO_SETTLE: usize = 20_000;
 const LONGEST_STEP: Duration = Duration::from_millis(400);
 
 /// Everything there is.
-pub struct World {
+pub(crate) struct World {
     random: Random,
     clock: Clock,
     master: Master,
@@ -36,6 +36,8 @@ pub struct World {
     /// How many numbers each service has used.
     numbers: [u64; SERVICES],
     backup: Option<Backup>,
+    /// Services and numbers of what the standby's disk was writing when its power failed.
+    torn: BTreeSet<(usize, u64)>,
     /// Nothing new comes.
     is_over: bool,
     summary: Summary,
@@ -61,7 +63,7 @@ struct Backup {
 
 /// What runs did, to know that they did something.
 #[derive(Debug, Default)]
-pub struct Summary {
+pub(crate) struct Summary {
     delivered: usize,
     lost_with_their_disk: usize,
     injected_again: usize,
@@ -78,7 +80,7 @@ pub struct Summary {
 }
 
 impl World {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let (mut random, clock) = (Random::new(seed), Clock::new());
         let psk = Psk::new(random.bytes());
         let master = Master::new(psk.clone(), &mut random, clock.now(0));
@@ -93,13 +95,14 @@ impl World {
             told: Vec::new(),
             numbers: [0; SERVICES],
             backup: None,
+            torn: BTreeSet::new(),
             is_over: false,
             summary: Summary::default(),
         }
     }
 
     /// Lets everything happen, then heals it, and checks.
-    pub fn run(mut self) -> Summary {
+    pub(crate) fn run(mut self) -> Summary {
         for _ in 0..STEPS {
             self.misfortune();
             self.step();
@@ -258,9 +261,11 @@ impl World {
         self.summary.power_cuts += 1;
     }
 
+    /// What was not committed was not acknowledged and comes again. Of the first time, parts may be left.
     fn cut_power_of_standby(&mut self) {
-        self.kill_standby();
-        self.standby.disk.cut_power(self.random.number());
+        let (connections, uncommitted) = self.standby.cut_power(self.random.number());
+        connections.into_iter().for_each(|number| self.reset(number));
+        self.torn.extend(uncommitted.iter().map(meaning));
         self.summary.power_cuts += 1;
     }
 
@@ -350,13 +355,18 @@ impl World {
                 self.summary.injected_again += 1;
                 continue;
             }
-            assert!(newest[service] < Some(number), "service {service}: {number} after {:?}", newest[service]);
-            newest[service] = Some(number);
+            if !self.torn.contains(&(service, number)) {
+                assert!(newest[service] < Some(number), "service {service}: {number} after {:?}", newest[service]);
+                newest[service] = Some(number);
+            }
         }
         for told in &self.told {
             let is_there = seen.contains(&(told.service, told.number));
             let Told { service, number, sequence, .. } = told;
-            assert!(is_there || told.may_be_lost, "service {service}: {number}, in the spool as {sequence}, is missing");
+            assert!(
+                is_there || told.may_be_lost,
+                "service {service}: {number}, in the spool as {sequence}, is missing"
+            );
             self.summary.delivered += usize::from(is_there);
             self.summary.lost_with_their_disk += usize::from(!is_there);
         }
@@ -367,7 +377,7 @@ impl World {
 }
 
 impl Summary {
-    pub fn add(&mut self, other: &Summary) {
+    pub(crate) fn add(&mut self, other: &Summary) {
         self.delivered += other.delivered;
         self.lost_with_their_disk += other.lost_with_their_disk;
         self.injected_again += other.injected_again;
@@ -384,7 +394,7 @@ impl Summary {
     }
 
     /// A simulation in which nothing goes wrong shows nothing.
-    pub fn assert_that_everything_was_tried(&self) {
+    pub(crate) fn assert_that_everything_was_tried(&self) {
         let counts = [
             self.delivered,
             self.lost_with_their_disk,
