@@ -75,7 +75,7 @@ impl Master {
 
     /// Starts the process; false if its disk does not let it.
     pub(crate) fn start(&mut self, random: &mut Random, now: Now) -> bool {
-        let options = Options { max_size: 1 << 20, keep: Keep::Unread, shrink: Box::new(NoShrink) };
+        let options = Options { max_size: 4 << 20, keep: Keep::Unread, shrink: Box::new(NoShrink) };
         let Ok((mut spool, _)) = Spool::open_on(self.disk.clone(), options, random.bytes()) else {
             return false;
         };

@@ -66,7 +66,7 @@ impl Standby {
 
     /// Starts the process; false if its disk does not let it.
     pub(crate) fn start(&mut self, random: &mut Random, now: Now) -> bool {
-        let options = Options { max_size: 1 << 20, keep: Keep::NewestOfEachKey, shrink: Box::new(NoShrink) };
+        let options = Options { max_size: 4 << 20, keep: Keep::NewestOfEachKey, shrink: Box::new(NoShrink) };
         let Ok((mut spool, _)) = Spool::open_on(self.disk.clone(), options, random.bytes()) else {
             return false;
         };

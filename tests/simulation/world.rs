@@ -154,7 +154,7 @@ impl World {
     fn hand_over_one(&mut self, service: usize) -> bool {
         let now = self.clock.now(self.master.ahead);
         let number = self.numbers[service];
-        let long = if self.random.once_in(60) { self.random.below(120_000) } else { 0 };
+        let long = if self.random.once_in(60) { self.random.below(100_000) } else { 0 };
         let result = result(service, number, long, now.unix_us);
         let Some(sequence) = self.master.take(&result, now) else { return false };
         self.numbers[service] += 1;
