@@ -80,7 +80,7 @@ impl Master {
             return false;
         };
         spool.keep_positions(&[DESTINATION], now.instant).unwrap();
-        let history = History::new(&spool);
+        let history = History::new(&spool, DESTINATION);
         self.process = Some(Process { spool, history, link: Link::Down { not_before: now } });
         true
     }
