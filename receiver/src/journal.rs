@@ -14,7 +14,6 @@
 //! **Invariant:** the position is never ahead of what the core's command file took. It is behind by what was taken in the
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
-mod ages;
 mod forward;
 mod picker;
 mod stretch;
@@ -28,8 +27,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use nagios::{Attributed, Timestamp, stored};
-use spool::{Keep, NewRecord, NoShrink, OpenError, Options, Reader, Recovery, Spool, Trouble};
+use nagios::Timestamp;
+use spool::{Keep, NoShrink, OpenError, Options, Recovery, Spool, Trouble};
 use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -37,9 +36,9 @@ use crate::backlog::NotTaken;
 use crate::batch::Batch;
 use crate::counts::Counters;
 use crate::episode::Episode;
+use crate::ledger::{Ledger, Records};
 use crate::peers::Keeper;
 use crate::status::JournalStatus;
-use ages::{Ages, Fingerprint, Fingerprints, Undo};
 
 pub(crate) use forward::{Forward, Portion};
 pub(crate) use tail::Tail;
@@ -57,7 +56,7 @@ pub(crate) struct Journal {
     /// Who sends, and what of it is here. Changed under the lock of the spool, as far as results are concerned.
     peers: Arc<Keeper>,
     /// Locked after the spool.
-    ages: Mutex<Ages>,
+    ledger: Mutex<Ledger>,
     counters: Arc<Counters>,
     /// Wakes the tail.
     appended: Notify,
@@ -85,11 +84,11 @@ impl Journal {
         forward::keep_positions(&mut spool, has_relay, recovery.positions);
         report_recovery(&config.directory, &recovery);
         let position = spool.position(CORE).unwrap_or(0);
-        let ages = remember(&spool);
+        let ledger = Ledger::of(&spool);
         let journal = Arc::new(Journal {
             spool: Arc::new(tokio::sync::Mutex::new(spool)),
             peers,
-            ages: Mutex::new(ages),
+            ledger: Mutex::new(ledger),
             counters,
             appended: Notify::new(),
             appended_for_relay: Notify::new(),
@@ -123,48 +122,34 @@ impl Journal {
     /// has told. If it fails, the first ones may have been taken nevertheless; a sealed sender's batch can then be
     /// appended again, and only the others are taken.
     pub(crate) async fn append(self: &Arc<Self>, batch: Arc<Batch>) -> Result<(), NotTaken> {
-        let records = Records::encode(batch.results(), &locked(&self.ages).fingerprints());
+        let records = Records::encode(&batch, &locked(&self.ledger).fingerprints());
         let spool = self.spool.clone().lock_owned().await;
         let journal = self.clone();
         tokio::task::spawn_blocking(move || journal.write(spool, &batch, records)).await?
     }
 
-    fn write(&self, mut spool: OwnedMutexGuard<Spool>, batch: &Batch, mut records: Records) -> Result<(), NotTaken> {
-        let now = Instant::now();
+    fn write(&self, mut spool: OwnedMutexGuard<Spool>, batch: &Batch, records: Records) -> Result<(), NotTaken> {
+        let (now, second) = (Instant::now(), Timestamp::from(SystemTime::now()).seconds());
         let had = match batch.source() {
             None => 0,
             Some((source, session)) => match self.peers.lock().taken(source, session) {
-                Some(taken) => batch.count_up_to(taken),
+                Some(taken) => taken,
                 // The session that superseded this one sends all of it again.
                 None => return Ok(()),
             },
         };
-        let older = self.leave_out_older(batch, &mut records, had);
-        let outcome = spool.append(records.iter(), now);
-        let taken = match &outcome {
-            Ok(_) => records.passed.len(),
-            Err(error) => usize::try_from(error.appended.end - error.appended.start).unwrap_or(usize::MAX),
-        };
+        let appended = locked(&self.ledger).append(&mut spool, batch, records, had, now, second);
         if let Some((source, session)) = batch.source() {
-            // Those between that were left out are left out again when the rest is appended again.
-            let through = match records.passed[..taken].last() {
-                _ if outcome.is_ok() => batch.through(),
-                Some(last) => batch.sequence(last.at),
-                None => 0,
-            };
-            self.peers.lock().take(source, session, through);
+            self.peers.lock().take(source, session, appended.through);
         }
-        self.take_back(&mut records, taken);
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());
         drop(spool);
         self.appended.notify_one();
         self.appended_for_relay.notify_one();
         self.dirty.notify_one();
-        self.counters.accepted.add(taken);
-        if outcome.is_ok() {
-            self.counters.repeated.add(had);
-            self.counters.older.add(older);
-        }
+        self.counters.accepted.add(appended.taken);
+        self.counters.repeated.add(appended.repeated);
+        self.counters.older.add(appended.older);
         for compaction in &compactions {
             self.counters.lost.add(usize::try_from(compaction.lost).unwrap_or(usize::MAX));
             tracing::warn!(?compaction, "the journal was full and keeps only the newest results: raise max_size");
@@ -172,37 +157,11 @@ impl Journal {
         for stretch in damage.entries() {
             tracing::warn!("journal: {stretch}");
         }
-        self.tell_appending(outcome.as_ref().err(), now);
-        outcome.map(|_| ()).map_err(|error| error.cause.into())
+        self.tell_appending(appended.outcome.as_ref().err(), now);
+        Ok(appended.outcome?)
     }
 
-    /// Decides which results pass, behind those that the journal has already; how many do not.
-    fn leave_out_older(&self, batch: &Batch, records: &mut Records, had: usize) -> usize {
-        let now = Timestamp::from(SystemTime::now()).seconds();
-        let mut ages = locked(&self.ages);
-        let mut origin = None;
-        for (at, attributed) in batch.results().iter().enumerate().skip(had) {
-            let of_this = match &origin {
-                Some((name, origin)) if Arc::ptr_eq(name, &attributed.origin) => *origin,
-                _ => origin.insert((attributed.origin.clone(), ages.origin(&attributed.origin))).1,
-            };
-            let object = records.fingerprints[at];
-            if let Some(undo) = ages.pass(object, of_this, attributed.result.check_time.seconds(), now) {
-                records.passed.push(Passed { at, undo });
-            }
-        }
-        batch.results().len() - had - records.passed.len()
-    }
-
-    /// What was not appended has not passed.
-    fn take_back(&self, records: &mut Records, taken: usize) {
-        let mut ages = locked(&self.ages);
-        for passed in records.passed.drain(taken..).rev() {
-            ages.undo(passed.undo);
-        }
-    }
-
-    fn tell_appending(&self, error: Option<&spool::AppendError>, now: Instant) {
+    fn tell_appending(&self, error: Option<&spool::AppendCause>, now: Instant) {
         let mut episode = locked(&self.appending);
         match error {
             None => {
@@ -298,77 +257,6 @@ impl Journal {
                 }
             }
         }
-    }
-}
-
-/// The newest result of each object, as the journal tells it.
-fn remember(spool: &Spool) -> Ages {
-    let mut ages = Ages::default();
-    let fingerprints = ages.fingerprints();
-    let mut reader = Reader::from(0);
-    let mut origin: Arc<str> = Arc::from("");
-    loop {
-        let batch = match reader.next_batch(spool) {
-            Ok(batch) if batch.is_empty() => return ages,
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::warn!(%error, "the journal cannot be read: results of one node may follow newer ones of another");
-                return ages;
-            }
-        };
-        for record in batch.iter() {
-            // What cannot be used is told when it is to be injected.
-            let Ok((result, of)) = stored::decode(record.payload) else { continue };
-            if of != origin.as_bytes() {
-                origin = String::from_utf8_lossy(of).into();
-            }
-            let (object, origin) = (fingerprints.of(record.key), ages.origin(&origin));
-            ages.remember(object, origin, result.check_time.seconds());
-        }
-    }
-}
-
-/// Results as records, in one buffer.
-struct Records {
-    bytes: Vec<u8>,
-    /// Where key and payload of each end.
-    ends: Vec<(usize, usize)>,
-    fingerprints: Vec<Fingerprint>,
-    /// Those to append.
-    passed: Vec<Passed>,
-}
-
-struct Passed {
-    /// Which result.
-    at: usize,
-    undo: Undo,
-}
-
-impl Records {
-    fn encode(results: &[Attributed], fingerprints: &Fingerprints) -> Self {
-        let mut records = Records {
-            bytes: Vec::new(),
-            ends: Vec::with_capacity(results.len()),
-            fingerprints: Vec::with_capacity(results.len()),
-            passed: Vec::with_capacity(results.len()),
-        };
-        for Attributed { result, origin } in results {
-            let start = records.bytes.len();
-            stored::key(&result.object, &mut records.bytes);
-            let key_end = records.bytes.len();
-            records.fingerprints.push(fingerprints.of(&records.bytes[start..]));
-            stored::encode(result, origin.as_bytes(), &mut records.bytes);
-            records.ends.push((key_end, records.bytes.len()));
-        }
-        records
-    }
-
-    fn iter(&self) -> impl Iterator<Item = NewRecord<'_>> {
-        self.passed.iter().map(|passed| {
-            let start = passed.at.checked_sub(1).map_or(0, |before| self.ends[before].1);
-            let (key_end, end) = self.ends[passed.at];
-            NewRecord { key: &self.bytes[start..key_end], payload: &self.bytes[key_end..end] }
-        })
     }
 }
 

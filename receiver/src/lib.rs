@@ -36,6 +36,7 @@ mod episode;
 mod heard;
 mod injector;
 mod journal;
+pub mod ledger;
 mod listener;
 mod memory;
 mod pace;

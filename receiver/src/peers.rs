@@ -113,6 +113,19 @@ struct Live {
 #[must_use = "Peers::committed or Peers::not_committed takes it back"]
 pub struct Uncommitted(Vec<(Source, Known)>);
 
+/// What is kept on disk. See the module `file` for the layout.
+impl Peers {
+    /// Everything that is remembered, as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        file::encode(self)
+    }
+
+    /// Reads what [`encode`](Self::encode) gave; nothing if it is damaged anywhere.
+    pub fn decode(bytes: &[u8]) -> Option<Peers> {
+        file::decode(bytes)
+    }
+}
+
 /// Sessions.
 impl Peers {
     /// Somebody who knows the key wants to send.

@@ -1,4 +1,5 @@
-//! How far each reader came; everything is little-endian.
+//! How far each reader came, and how far each may have shown the records to somebody else: two files of one layout;
+//! everything is little-endian.
 //!
 //! ```text
 //!  0  magic    b"spoolpos"
@@ -8,17 +9,21 @@
 //! 20  count times: sequence u64, name length u8, name in UTF-8
 //! ```
 //!
-//! A position is the last sequence that a reader is done with; 0: none. It only grows.
+//! A position is the last sequence that a reader is done with; 0: none. It only grows. A position that is on the disk may lag
+//! behind (records are then read again), never run ahead.
 //!
-//! A position that is on the disk may lag behind (records are then read again), never run ahead.
+//! An exposure is the last sequence that a reader's peer may have got to know; 0: none. On the disk it may run ahead, and lags
+//! behind only when the disk could not take it: then a peer that knows more is taken for one that knows another history.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use crate::disk::{Disk, read_file};
 
-/// Name of the file.
+/// Name of the file of positions.
 pub(crate) const POSITIONS: &str = "positions";
+/// Name of the file of exposures.
+pub(crate) const EXPOSED: &str = "exposed";
 
 /// How many readers a spool may have.
 pub const MAX_POSITIONS: usize = 256;
@@ -45,8 +50,8 @@ pub(crate) enum Found {
 }
 
 impl Positions {
-    pub(crate) fn read<D: Disk>(disk: &D) -> io::Result<Found> {
-        Ok(match read_file(disk, POSITIONS, MAX_BYTES + 1)? {
+    pub(crate) fn read<D: Disk>(disk: &D, file: &str) -> io::Result<Found> {
+        Ok(match read_file(disk, file, MAX_BYTES + 1)? {
             None => Found::Missing,
             Some(bytes) => Self::decode(&bytes).map_or(Found::Damaged, Found::Whole),
         })
@@ -80,6 +85,11 @@ impl Positions {
         let changed = self.0 != kept;
         self.0 = kept;
         Ok(changed)
+    }
+
+    /// All begin at 0 again.
+    pub(crate) fn reset(&mut self) {
+        self.0.values_mut().for_each(|position| *position = 0);
     }
 
     /// Moves a position forward. Says whether it moved.
@@ -169,18 +179,18 @@ mod tests {
     #[test]
     fn a_file_cut_at_any_byte_or_with_any_byte_changed_is_damaged() {
         let disk = SimulatedDisk::new();
-        assert_eq!(Positions::read(&disk).unwrap(), Found::Missing);
+        assert_eq!(Positions::read(&disk, POSITIONS).unwrap(), Found::Missing);
         replace_file(&disk, POSITIONS, &positions().encode()).unwrap();
-        assert_eq!(Positions::read(&disk).unwrap(), Found::Whole(positions()));
+        assert_eq!(Positions::read(&disk, POSITIONS).unwrap(), Found::Whole(positions()));
         let bytes = disk.contents(POSITIONS);
         for at in 0..bytes.len() {
             disk.tamper(POSITIONS, |file| *file = bytes[..at].to_vec());
-            assert_eq!(Positions::read(&disk).unwrap(), Found::Damaged, "cut at {at}");
+            assert_eq!(Positions::read(&disk, POSITIONS).unwrap(), Found::Damaged, "cut at {at}");
             disk.tamper(POSITIONS, |file| {
                 *file = bytes.clone();
                 file[at] ^= 0x10;
             });
-            assert_eq!(Positions::read(&disk).unwrap(), Found::Damaged, "byte {at} changed");
+            assert_eq!(Positions::read(&disk, POSITIONS).unwrap(), Found::Damaged, "byte {at} changed");
         }
     }
 

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::damage::DamageLog;
-use crate::disk::{Directory, Disk};
+use crate::disk::{Directory, Disk, replace_file};
 use crate::identity::{GRANT, Identity};
 use crate::options::{Keep, Options, Sizes};
-use crate::positions::{NameError, Positions};
+use crate::positions::{self, NameError, Positions};
 use crate::record::{self, Flags, MAX_KEY_BYTES, MAX_PAYLOAD_BYTES, Record, Salt};
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment};
 use crate::trouble::{AppendCause, AppendError, Trouble};
@@ -61,6 +61,7 @@ pub struct Spool<D: Disk = Directory> {
     active: bool,
     next_generation: u64,
     positions: Positions,
+    exposed: Positions,
     pending: commit::Pending,
     staged: Staged,
     trouble: Option<Trouble>,
@@ -97,12 +98,17 @@ impl<D: Disk> Spool<D> {
         self.identity.epoch
     }
 
-    /// Begins a new epoch, for a peer that has accepted sequences which this spool never gave: it was restored from an
-    /// old copy, or cloned. The new epoch is on the disk when this returns. Records and positions stay as they are.
+    /// Begins a new epoch, for a peer that has accepted sequences which were never [exposed](Spool::exposed) to it: the spool
+    /// was restored from an old copy, or cloned. The new epoch is on the disk when this returns. Records and positions stay
+    /// as they are, and nothing is exposed in it.
     ///
     /// # Errors
     /// The epoch is the old one.
     pub fn new_epoch(&mut self) -> Result<u64, Trouble> {
+        // In this order: exposed too little costs another epoch, exposed too much costs results.
+        let mut none = self.exposed.clone();
+        none.reset();
+        self.write_exposed(none)?;
         let identity = Identity { epoch: self.identity.epoch + 1, ..self.identity };
         self.write_identity(identity)?;
         Ok(self.identity.epoch)
@@ -119,9 +125,6 @@ impl<D: Disk> Spool<D> {
     }
 
     /// The first sequence that this process gives: those below are from before it opened the spool.
-    ///
-    /// A peer that had accepted this or more before this process sent it anything knows another history:
-    /// [`Spool::new_epoch`].
     pub fn opened_at(&self) -> u64 {
         self.opened_at
     }
@@ -307,6 +310,7 @@ impl<D: Disk> Spool<D> {
     /// # Errors
     /// Nothing was changed.
     pub fn keep_positions(&mut self, names: &[&str], now: Instant) -> Result<(), NameError> {
+        self.exposed.keep(names)?;
         if self.positions.keep(names)? {
             self.pending.note_positions(now);
             self.drop_passed();
@@ -326,6 +330,36 @@ impl<D: Disk> Spool<D> {
             self.pending.note_positions(now);
             self.drop_passed();
         }
+    }
+
+    /// Up to which sequence a reader may have shown the records of this epoch to its peer, in this process or one before it. A
+    /// peer that knows more knows another history of this spool: see [`Spool::new_epoch`].
+    pub fn exposed(&self, name: &str) -> u64 {
+        self.exposed.of(name).unwrap_or(0)
+    }
+
+    /// Notes on the disk that a reader may show its peer everything that is here, and what comes until more sequences are
+    /// granted: once in a million records there is something to write.
+    ///
+    /// Without this, a spool that was restored from an old copy, and opened twice before its peer was heard of, could not tell
+    /// whether that peer knows the sequences given since from this history or from the one that was lost.
+    ///
+    /// # Errors
+    /// It is not noted. Records may be shown all the same: the worst that follows is a new epoch, and that they are shown again.
+    pub fn expose(&mut self, name: &str) -> Result<(), Trouble> {
+        if self.newest() <= self.exposed(name) {
+            return Ok(());
+        }
+        let mut exposed = self.exposed.clone();
+        exposed.advance(name, self.identity.ceiling - 1);
+        self.write_exposed(exposed)
+    }
+
+    fn write_exposed(&mut self, exposed: Positions) -> Result<(), Trouble> {
+        replace_file(&*self.disk, positions::EXPOSED, &exposed.encode())
+            .map_err(|error| self.io_trouble("write what is exposed", error))?;
+        self.exposed = exposed;
+        Ok(())
     }
 
     /// How many records wait for a reader; `None` if there is no such reader.

@@ -95,7 +95,7 @@ pub(super) fn encode(peers: &Peers) -> Vec<u8> {
     bytes
 }
 
-fn decode(bytes: &[u8]) -> Option<Peers> {
+pub(super) fn decode(bytes: &[u8]) -> Option<Peers> {
     let (header, mut rest) = bytes.split_first_chunk::<HEADER_BYTES>()?;
     let count = u32::from_le_bytes(*header[16..].first_chunk()?);
     let mut peers = Peers::default();

@@ -124,7 +124,7 @@ impl<R: Resolve + Sync> Link<R> {
         seed: u64,
     ) -> Link<R> {
         let mut random = StdRng::seed_from_u64(seed);
-        let history = History::new(&shared.outbox.lock().spool);
+        let history = History::new(&shared.outbox.lock().spool, &destination.name);
         Link {
             destination,
             resolver,

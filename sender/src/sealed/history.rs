@@ -7,10 +7,10 @@ use tracing::warn;
 
 /// What this process knows of its sessions with one destination. The next one begins with it.
 ///
-/// **Which sequences the peer may have accepted.** Those below [`Spool::opened_at`] are from processes before this one, as
-/// long as the epoch is the one that the spool was opened with. Of all others, only those that this process has sent to this
-/// peer in this epoch. If the peer has accepted more, it knows another future of this spool: the spool was restored from an
-/// older copy, or is one of two copies. Going on behind what was accepted would lose results; so a new epoch begins.
+/// **Which sequences the peer may have accepted.** Those that processes before this one may have sent to it, which the disk
+/// knows ([`Spool::exposed`]), and those that this process has sent to it, in this epoch. If the peer has accepted more, it
+/// knows another future of this spool: the spool was restored from an older copy, or is one of two copies. Going on behind
+/// what was accepted would lose results; so a new epoch begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct History {
     epoch: u64,
@@ -36,11 +36,11 @@ pub struct Counts {
 }
 
 impl History {
-    /// Nothing was sent since the spool was opened.
-    pub fn new<D: Disk>(spool: &Spool<D>) -> History {
+    /// Nothing was sent to this destination since the spool was opened.
+    pub fn new<D: Disk>(spool: &Spool<D>, destination: &str) -> History {
         History {
             epoch: spool.epoch(),
-            newest_sent: spool.opened_at() - 1,
+            newest_sent: spool.exposed(destination),
             counts: Counts::default(),
             counted_through: 0,
             counted_damage: (String::new(), 0),

@@ -36,6 +36,7 @@ use nsca::sealed::{
 };
 use spool::disk::Disk;
 use spool::{Spool, Trouble};
+use tracing::debug;
 
 pub use history::{Counts, History};
 
@@ -237,6 +238,10 @@ impl Exchange {
         }
         match &mut self.state {
             State::Sending(sending) => {
+                // Where the disk does not take it, results are sent all the same, and perhaps twice.
+                if let Err(trouble) = spool.expose(&self.destination) {
+                    debug!(destination = self.destination, %trouble, "not noted as sent");
+                }
                 sending.stock.refill(spool, &mut self.history)?;
                 sending.update_done();
                 if sending.done > sending.settled {

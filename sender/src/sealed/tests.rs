@@ -8,7 +8,6 @@ use nsca::packet::Init;
 use nsca::sealed::{
     ClientSettings, Ephemeral, Psk, STALE_AFTER, Server, ServerEvent, ServerSettings, UPGRADE_BYTES, Window, marked_iv,
 };
-use spool::disk::DiskFile;
 use spool::disk::simulated::{Faults, SimulatedDisk};
 use spool::{Keep, NewRecord, NoShrink, Options};
 
@@ -67,18 +66,6 @@ struct Session {
     error: Option<SealedError>,
 }
 
-/// Another disk with the same files.
-fn copy(disk: &SimulatedDisk) -> SimulatedDisk {
-    let copy = SimulatedDisk::new();
-    for name in disk.names().unwrap() {
-        let file = copy.create(&name).unwrap();
-        file.write_at(&disk.contents(&name), 0).unwrap();
-        file.sync().unwrap();
-    }
-    copy.sync().unwrap();
-    copy
-}
-
 fn open(disk: &SimulatedDisk) -> Spool<SimulatedDisk> {
     let options = Options { max_size: 64 << 20, keep: Keep::Unread, shrink: Box::new(NoShrink) };
     let mut spool = Spool::open_on(disk.clone(), options, ID).unwrap().0;
@@ -93,7 +80,7 @@ impl Node {
 
     fn on(disk: SimulatedDisk) -> Node {
         let spool = open(&disk);
-        let history = History::new(&spool);
+        let history = History::new(&spool, STANDBY);
         Node { disk, spool, history, ability: PeerAbility::CanSeal }
     }
 
@@ -379,7 +366,7 @@ fn a_restored_copy_begins_a_new_epoch_and_loses_nothing() {
     let (mut node, mut peer) = (Node::new(), Peer::new());
     node.append(0..10);
     let mut node = node.restart();
-    let older = copy(&node.disk);
+    let older = node.disk.copy();
     node.append(10..20);
     node.session(&mut peer);
     drop(node);
@@ -397,12 +384,31 @@ fn a_restored_copy_begins_a_new_epoch_and_loses_nothing() {
 }
 
 #[test]
+fn a_restored_copy_that_restarts_before_it_is_connected_loses_nothing() {
+    let (node, mut peer) = (Node::new(), Peer::new());
+    let mut node = node.restart();
+    let older = node.disk.copy();
+    node.append(0..20);
+    node.session(&mut peer);
+    drop(node);
+
+    let mut restored = Node::on(older);
+    restored.append(100..105);
+    let mut restored = restored.restart();
+    restored.append(105..107);
+    let session = restored.session(&mut peer);
+    assert!(matches!(session.error, Some(SealedError::PeerAhead { .. })), "{:?}", session.error);
+    restored.session(&mut peer);
+    assert_eq!(peer.numbers()[20..], [100, 101, 102, 103, 104, 105, 106]);
+}
+
+#[test]
 fn of_two_copies_that_take_turns_none_loses_results() {
     let (mut first, mut peer) = (Node::new(), Peer::new());
     first.append(0..1);
     first.session(&mut peer);
     let mut first = first.restart();
-    let mut second = Node::on(copy(&first.disk));
+    let mut second = Node::on(first.disk.copy());
     peer.results.clear();
     for round in 0..5 {
         for (copy, node) in [(0, &mut first), (1, &mut second)] {
@@ -426,7 +432,7 @@ fn an_epoch_that_two_copies_began_belongs_to_one_of_them() {
     let node = node.restart();
     // The original went on for long.
     peer.accepted.insert((SpoolId(ID), 1), 1 << 40);
-    let mut first = Node::on(copy(&node.disk));
+    let mut first = Node::on(node.disk.copy());
     let mut second = node;
     first.append(0..5);
     second.append(100..105);

@@ -32,7 +32,7 @@ pub struct SimulatedFile {
     boot: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct State {
     inodes: BTreeMap<usize, Inode>,
     next_inode: usize,
@@ -46,20 +46,20 @@ struct State {
     changes: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     cached: Vec<u8>,
     durable: Vec<u8>,
     writes: Vec<Write>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Write {
     Bytes(usize, Vec<u8>),
     Length(usize),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum NameChange {
     Set(String, usize),
     Remove(String),
@@ -83,6 +83,11 @@ impl SimulatedDisk {
     /// An empty, endless, faultless disk.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Another disk with the same contents, as a backup has them.
+    pub fn copy(&self) -> Self {
+        SimulatedDisk { state: Arc::new(Mutex::new(self.lock().clone())) }
     }
 
     /// Sets what goes wrong from now on.

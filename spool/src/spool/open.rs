@@ -5,6 +5,7 @@
 //! | `lock` | who has the directory |
 //! | `identity` | id, epoch and ceiling, see `identity.rs` |
 //! | `positions` | how far each reader came, see `positions.rs` |
+//! | `exposed` | how far each reader may have shown the records to somebody else, see `positions.rs` |
 //! | `….segment` | records, see `segment.rs` |
 //! | `reserve` | room for compaction; its contents mean nothing |
 //! | `suspect` | a sync failed, see `commit.rs` |
@@ -106,7 +107,11 @@ impl<D: Disk> Spool<D> {
             _ => identity_if_new,
         };
         let segments = Segments::read(&*disk, &names, fallback_id).map_err(trouble("read the segments"))?;
-        let found_positions = Positions::read(&*disk).map_err(trouble("read the positions"))?;
+        let found_positions = Positions::read(&*disk, positions::POSITIONS).map_err(trouble("read the positions"))?;
+        let exposed = match Positions::read(&*disk, positions::EXPOSED).map_err(trouble("read what is exposed"))? {
+            positions::Found::Whole(exposed) => exposed,
+            positions::Found::Missing | positions::Found::Damaged => Positions::default(),
+        };
         let empty = segments.by_base.is_empty() && segments.damage.is_empty();
         let (positions, positions_state) = match found_positions {
             positions::Found::Whole(positions) => (positions, FileState::Found),
@@ -146,6 +151,7 @@ impl<D: Disk> Spool<D> {
             next_generation: segments.generations,
             segments: segments.by_base,
             positions,
+            exposed,
             pending: commit::Pending::after_open(next - 1),
             staged: Staged::default(),
             trouble: None,

@@ -25,7 +25,7 @@ pub(super) struct Fingerprint(u64);
 
 /// Makes fingerprints, without any lock.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Fingerprints(RandomState);
+pub struct Fingerprints(RandomState);
 
 /// The newest result of each object.
 #[derive(Debug, Default)]
