@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
-use nagios::CheckResult;
-use tokio_util::sync::CancellationToken;
+use nagios::{Attributed, CheckResult};
 
+use crate::batch::Batch;
+use crate::core_watch::OwnTimes;
+use crate::counts::Counters;
+use crate::injector::Rule;
 use crate::journal::{Journal, Tail};
 use crate::memory;
 
@@ -25,11 +28,25 @@ pub(crate) enum Waiting {
 
 /// What there is for the injector.
 pub(crate) enum Next {
-    Results(Vec<CheckResult>),
-    /// Nothing for now: time to look after the core.
-    Quiet,
+    Results(Vec<Attributed>),
+    /// Nothing for now.
+    Nothing,
+    /// Everything up to [`Selection::until`] is done.
+    Reached,
+    /// A result that can be judged only when [`Selection::own_times`] are known.
+    Unjudged,
     /// Nothing, and nothing more will come.
     Ended,
+}
+
+/// Which results the injector asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    pub(crate) rule: Rule,
+    /// When the core checked objects itself, if that is known.
+    pub(crate) own_times: Option<Arc<OwnTimes>>,
+    /// None behind this sequence.
+    pub(crate) until: Option<u64>,
 }
 
 /// Why results were not taken; their sender has to keep them.
@@ -51,22 +68,37 @@ pub(crate) enum NotTaken {
 }
 
 impl Backlog {
-    /// Takes all of `results`, which are then as safe as this kind makes them. If it fails, the first ones may have been
+    /// Takes all of `batch`, whose results are then as safe as this kind makes them. If it fails, the first ones may have been
     /// taken nevertheless.
-    pub(crate) async fn push(&self, results: Vec<CheckResult>) -> Result<(), NotTaken> {
+    pub(crate) async fn push(&self, batch: Batch, counters: &Counters) -> Result<(), NotTaken> {
         match self {
-            Backlog::Memory(queue) => queue.push(results).await,
-            Backlog::Journal(journal) => journal.append(&results).await,
+            Backlog::Memory(queue) => {
+                let results: Vec<CheckResult> = batch.into_results().into_iter().map(|a| a.result).collect();
+                let count = results.len();
+                queue.push(results).await?;
+                counters.accepted.add(count);
+                Ok(())
+            }
+            Backlog::Journal(journal) => journal.append(Arc::new(batch)).await,
         }
     }
 }
 
 impl Waiting {
-    /// Lends the next results, when what was lent before is [done](Waiting::done) or taken back.
-    pub(crate) async fn next(&mut self, closing: &CancellationToken) -> Next {
+    /// Lends the next results, when what was lent before is [done](Waiting::done) or taken back. Never waits for any.
+    pub(crate) async fn read(&mut self, selection: &Selection) -> Next {
         match self {
-            Waiting::Memory(queue) => queue.next().await,
-            Waiting::Journal(tail) => tail.next(closing).await,
+            // A queue that knows no core that becomes active has nothing to select.
+            Waiting::Memory(queue) => queue.read(),
+            Waiting::Journal(tail) => tail.read(selection).await,
+        }
+    }
+
+    /// Waits until there may be something to read.
+    pub(crate) async fn wait(&mut self) {
+        match self {
+            Waiting::Memory(queue) => queue.wait().await,
+            Waiting::Journal(tail) => tail.wait().await,
         }
     }
 

@@ -1,30 +1,38 @@
 //! Reading the journal for the core: what waits, and after a restart of the core the newest of each object again.
 //!
+//! Not everything that waits goes in: the [`Rule`](crate::injector::Rule) decides. What is left out is done with as soon as
+//! what was lent before it is.
+//!
 //! **Invariant:** for one object, nothing older follows something newer. What is given again is the last result of its
 //! object up to the position, and all of it comes before anything behind the position.
 //!
-//! **Invariant:** memory is bounded by one batch, and 8 bytes per object while results are given again.
+//! **Invariant:** memory is bounded by one batch, 8 bytes per object while results are given again, and one
+//! [`Stretch`] where what waits is reduced.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nagios::{CheckResult, stored};
-use spool::{Batch, Reader, Record, Trouble};
-use tokio_util::sync::CancellationToken;
+use spool::{Reader, Trouble};
 
+use super::picker::{LeftOut, Lent, Origins, Picker, Stop};
+use super::stretch::Stretch;
 use super::{CORE, Journal};
-use crate::backlog::Next;
-
-/// How long the tail waits for results before it lets the injector look after the core.
-const QUIET: Duration = Duration::from_secs(1);
+use crate::backlog::{Next, Selection};
+use crate::episode::Episode;
 
 /// The injector's end of the journal.
 pub(crate) struct Tail {
     journal: Arc<Journal>,
     reader: Reader,
     again: Option<Again>,
-    /// The sequences of what is lent and not yet done.
-    lent: Vec<u64>,
+    /// Where to tell the newest results from others, while somebody asks.
+    stretch: Option<Stretch>,
+    lent: VecDeque<Lent>,
+    /// What comes behind all that is lent and is done with together with its last.
+    rest: Rest,
+    origins: Origins,
+    unreadable: Episode,
 }
 
 /// What is given once more.
@@ -35,36 +43,58 @@ struct Again {
     given: usize,
 }
 
+/// Behind the last that is lent.
+#[derive(Default)]
+struct Rest {
+    /// The last sequence that was read.
+    through: u64,
+    left_out: LeftOut,
+}
+
 impl Tail {
     /// Begins behind what the core has.
     pub(super) fn new(journal: Arc<Journal>, position: u64) -> Self {
-        Tail { journal, reader: Reader::from(position + 1), again: None, lent: Vec::new() }
+        Tail {
+            journal,
+            reader: Reader::from(position + 1),
+            again: None,
+            stretch: None,
+            lent: VecDeque::new(),
+            rest: Rest::default(),
+            origins: Origins::default(),
+            unreadable: Episode::default(),
+        }
     }
 
-    /// Lends what follows. Waits for it, but not for ever, and not when `closing`.
-    pub(crate) async fn next(&mut self, closing: &CancellationToken) -> Next {
-        match self.read().await {
-            Ok(results) if !results.is_empty() => return Next::Results(results),
-            Ok(_) if closing.is_cancelled() => return Next::Ended,
-            Ok(_) => {}
+    /// Lends what follows.
+    pub(crate) async fn read(&mut self, selection: &Selection) -> Next {
+        debug_assert!(self.lent.is_empty(), "what was lent is done or taken back first");
+        let read = match self.read_again(selection).await {
+            Ok(Next::Nothing) => self.read_on(selection).await,
+            other => other,
+        };
+        let now = Instant::now();
+        match read {
+            Ok(next) => {
+                self.unreadable.ends(now);
+                next
+            }
             Err(error) => {
-                tracing::error!(%error, "the journal cannot be read");
-                if closing.is_cancelled() {
-                    return Next::Ended;
+                if self.unreadable.goes_on(Duration::ZERO, now).is_some() {
+                    tracing::error!(%error, "the journal cannot be read");
                 }
-                tokio::time::sleep(QUIET).await;
+                Next::Nothing
             }
         }
-        tokio::select! {
-            () = self.journal.appended.notified() => {}
-            () = closing.cancelled() => {}
-            () = tokio::time::sleep(QUIET) => {}
-        }
-        Next::Quiet
     }
 
-    async fn read(&mut self) -> Result<Vec<CheckResult>, Trouble> {
-        self.lent.clear();
+    /// Waits until something is appended.
+    pub(crate) async fn wait(&mut self) {
+        self.journal.appended.notified().await;
+    }
+
+    /// What is given again: nothing when that is over.
+    async fn read_again(&mut self, selection: &Selection) -> Result<Next, Trouble> {
         while let Some(again) = &mut self.again {
             let Some(&wanted) = again.newest.get(again.given) else {
                 self.again = None;
@@ -74,49 +104,110 @@ impl Tail {
                 again.reader.seek(wanted);
             }
             let batch = again.reader.next_batch(&*self.journal.spool.lock().await)?;
-            let last = batch.iter().last().map_or(u64::MAX, |record| record.sequence);
-            let results = decode(&self.journal, batch, &mut self.lent, |record| {
+            let end = batch.iter().last().map_or(u64::MAX, |record| record.sequence);
+            let mut picker = Picker::new(selection, &mut self.origins, &mut self.lent);
+            let stopped = picker.pick(batch, |sequence| {
                 // Those that are gone were compacted away in favour of newer ones, which follow.
-                let passed = again.newest[again.given..].partition_point(|sequence| *sequence < record.sequence);
-                again.given += passed;
-                again.newest.get(again.given) == Some(&record.sequence)
+                again.given += again.newest[again.given..].partition_point(|wanted| *wanted < sequence);
+                Ok((again.newest.get(again.given) == Some(&sequence)).then_some(true))
             });
-            again.given += again.newest[again.given..].partition_point(|sequence| *sequence <= last);
+            let (results, left_out) = picker.picked();
+            let through = stopped.as_ref().map_or(end, |(at, _)| at - 1);
+            again.given += again.newest[again.given..].partition_point(|sequence| *sequence <= through);
+            if let Some((at, _)) = stopped {
+                again.reader.seek(at);
+            }
             if !results.is_empty() {
-                return Ok(results);
+                self.rest = Rest { through, left_out };
+                return Ok(Next::Results(results));
+            }
+            left_out.count(&self.journal.counters);
+            if stopped.is_some() {
+                return Ok(Next::Unjudged);
             }
         }
+        Ok(Next::Nothing)
+    }
+
+    /// What waits.
+    async fn read_on(&mut self, selection: &Selection) -> Result<Next, Trouble> {
+        let nothing = if selection.until.is_some() { Next::Reached } else { Next::Nothing };
+        let until = selection.until.unwrap_or(u64::MAX);
         loop {
-            let batch = self.reader.next_batch(&*self.journal.spool.lock().await)?;
-            let Some(last) = batch.iter().last().map(|record| record.sequence) else {
-                return Ok(Vec::new());
-            };
-            let results = decode(&self.journal, batch, &mut self.lent, |_| true);
-            if !results.is_empty() {
-                return Ok(results);
+            if self.reader.next_sequence() > until || !self.look_ahead(selection, until).await? {
+                return Ok(nothing);
             }
-            self.journal.spool.lock().await.advance(CORE, last, Instant::now());
+            let batch = self.reader.next_batch(&*self.journal.spool.lock().await)?;
+            let Some(end) = batch.iter().last().map(|record| record.sequence) else { return Ok(nothing) };
+            let mut picker = Picker::new(selection, &mut self.origins, &mut self.lent);
+            let stopped = picker.pick(batch, |sequence| match &self.stretch {
+                _ if sequence > until => Err(Stop::Until),
+                Some(stretch) if sequence > stretch.through() => Err(Stop::Unknown),
+                Some(stretch) => Ok(Some(stretch.is_newest(sequence))),
+                None => Ok(Some(true)),
+            });
+            let (results, left_out) = picker.picked();
+            let through = stopped.as_ref().map_or(end, |(at, _)| at - 1);
+            if let Some((at, _)) = stopped {
+                self.reader.seek(at);
+            }
+            if !results.is_empty() {
+                self.rest = Rest { through, left_out };
+                return Ok(Next::Results(results));
+            }
+            left_out.count(&self.journal.counters);
+            self.journal.spool.lock().await.advance(CORE, through, Instant::now());
+            self.journal.dirty.notify_one();
+            match stopped {
+                Some((_, Stop::Unjudged)) => return Ok(Next::Unjudged),
+                Some((_, Stop::Until)) => return Ok(Next::Reached),
+                Some((_, Stop::Unknown)) | None => {}
+            }
         }
+    }
+
+    /// Sees to it that the stretch that is read is known, if the rule asks for that. False if there is nothing to read.
+    async fn look_ahead(&mut self, selection: &Selection, until: u64) -> Result<bool, Trouble> {
+        if !selection.rule.looks_ahead() {
+            self.stretch = None;
+            return Ok(true);
+        }
+        let from = self.reader.next_sequence();
+        if self.stretch.as_ref().is_none_or(|stretch| stretch.through() < from) {
+            self.stretch = Stretch::look(&self.journal, from, until).await?;
+        }
+        Ok(self.stretch.is_some())
     }
 
     /// The core has the next `count` of what is lent.
     pub(crate) fn done(&mut self, count: usize) {
-        let last = self.lent.drain(..count).next_back();
-        if let (Some(last), None) = (last, &self.again) {
-            self.journal.spool.blocking_lock().advance(CORE, last, Instant::now());
+        let mut passed = None;
+        for Lent { sequence, left_out } in self.lent.drain(..count) {
+            left_out.count(&self.journal.counters);
+            passed = Some(sequence);
+        }
+        if passed.is_some() && self.lent.is_empty() {
+            let rest = std::mem::take(&mut self.rest);
+            rest.left_out.count(&self.journal.counters);
+            passed = passed.max(Some(rest.through));
+        }
+        if let (Some(passed), None) = (passed, &self.again) {
+            self.journal.spool.blocking_lock().advance(CORE, passed, Instant::now());
             self.journal.dirty.notify_one();
         }
     }
 
-    /// What is lent and not done is to be lent again.
+    /// What is lent and not done is to be lent again, and judged anew.
     pub(crate) fn take_back(&mut self) {
-        match (&mut self.again, self.lent.first()) {
-            (_, None) => {}
-            (Some(again), Some(first)) => {
-                again.given = again.newest.partition_point(|sequence| sequence < first);
-                again.reader.seek(*first);
+        self.stretch = None;
+        let Some(Lent { sequence: first, left_out }) = self.lent.pop_front() else { return };
+        left_out.count(&self.journal.counters);
+        match &mut self.again {
+            Some(again) => {
+                again.given = again.newest.partition_point(|sequence| *sequence < first);
+                again.reader.seek(first);
             }
-            (None, Some(first)) => self.reader.seek(*first),
+            None => self.reader.seek(first),
         }
         self.lent.clear();
     }
@@ -139,174 +230,16 @@ impl Tail {
         self.again.is_some()
     }
 
+    /// The last sequence that waits, or that was ever given.
+    pub(crate) fn newest(&self) -> u64 {
+        self.journal.spool.blocking_lock().newest()
+    }
+
     /// How many results the core does not have.
     pub(crate) fn depth(&self) -> u64 {
         self.journal.spool.blocking_lock().depth(CORE).ok().flatten().unwrap_or(0)
     }
 }
 
-/// The results in `batch` that are wanted; notes their sequences.
-fn decode(
-    journal: &Journal,
-    batch: Batch<'_>,
-    sequences: &mut Vec<u64>,
-    mut is_wanted: impl FnMut(&Record<'_>) -> bool,
-) -> Vec<CheckResult> {
-    for stretch in batch.damage().entries() {
-        tracing::warn!("journal: {stretch}");
-    }
-    let mut results = Vec::new();
-    for record in batch.iter().filter(|record| is_wanted(record)) {
-        match stored::decode(record.payload) {
-            Ok((result, _)) => {
-                results.push(result);
-                sequences.push(record.sequence);
-            }
-            Err(error) => {
-                journal.counters.lost.add(1);
-                tracing::warn!(sequence = record.sequence, %error, "a result in the journal cannot be used");
-            }
-        }
-    }
-    results
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nagios::{HostName, Object, PluginOutput, ReturnCode, Timestamp};
-    use tempfile::TempDir;
-    use tokio::runtime::Runtime;
-
-    /// A journal in a directory of its own, and whoever appends and reads.
-    struct Stage {
-        runtime: Runtime,
-        directory: TempDir,
-        journal: Arc<Journal>,
-        tail: Tail,
-    }
-
-    impl Stage {
-        fn new() -> Self {
-            let directory = TempDir::new().unwrap();
-            let (journal, tail) = open(&directory);
-            Stage { runtime: Runtime::new().unwrap(), directory, journal, tail }
-        }
-
-        /// Another process; positions survive, as after a commit.
-        fn reopen(self) -> Self {
-            let Stage { runtime, directory, journal, tail } = self;
-            journal.spool.blocking_lock().commit(Instant::now()).unwrap();
-            drop((journal, tail));
-            let (journal, tail) = open(&directory);
-            Stage { runtime, directory, journal, tail }
-        }
-
-        fn append(&self, outputs: &[&str]) {
-            let results: Vec<CheckResult> = outputs.iter().map(|output| result(output)).collect();
-            self.runtime.block_on(self.journal.append(&results)).unwrap();
-        }
-
-        /// What is lent next; empty if that is the end.
-        fn next(&mut self) -> Vec<String> {
-            let closing = CancellationToken::new();
-            closing.cancel();
-            match self.runtime.block_on(self.tail.next(&closing)) {
-                Next::Results(results) => {
-                    results.iter().map(|r| String::from_utf8_lossy(r.output.escaped()).into_owned()).collect()
-                }
-                Next::Quiet | Next::Ended => Vec::new(),
-            }
-        }
-
-        fn take_all(&mut self) -> Vec<String> {
-            let mut all = Vec::new();
-            loop {
-                let lent = self.next();
-                if lent.is_empty() {
-                    return all;
-                }
-                self.tail.done(lent.len());
-                all.extend(lent);
-            }
-        }
-    }
-
-    fn open(directory: &TempDir) -> (Arc<Journal>, Tail) {
-        let config =
-            config::Journal { directory: directory.path().join("journal"), max_size: 16 << 20, status_file: None };
-        Journal::open(&config, [7; 16], Arc::default()).unwrap()
-    }
-
-    /// The first letter of the output is the host.
-    fn result(output: &str) -> CheckResult {
-        let object = Object::Host(HostName::try_from(&output[..1]).unwrap());
-        CheckResult::new(
-            object,
-            ReturnCode::new(0),
-            PluginOutput::from_text(output.as_bytes()),
-            Timestamp::from_seconds(1),
-        )
-    }
-
-    #[test]
-    fn what_was_not_done_is_lent_again_here_and_by_the_next_process() {
-        let mut stage = Stage::new();
-        stage.append(&["a1", "b1", "a2"]);
-        assert_eq!(stage.next(), ["a1", "b1", "a2"]);
-        stage.tail.done(1);
-        stage.tail.take_back();
-        assert_eq!(stage.next(), ["b1", "a2"]);
-        stage.tail.done(1);
-        let mut stage = stage.reopen();
-        assert_eq!(stage.tail.depth(), 1);
-        assert_eq!(stage.take_all(), ["a2"]);
-        assert_eq!(stage.tail.depth(), 0);
-    }
-
-    #[test]
-    fn the_newest_of_each_object_come_again_before_what_waits() {
-        let mut stage = Stage::new();
-        stage.append(&["a1", "b1", "c1", "a2"]);
-        stage.take_all();
-        stage.append(&["c2", "d1"]);
-        assert_eq!(stage.tail.begin_again().unwrap(), 2);
-        stage.append(&["b2"]);
-        assert_eq!(stage.next(), ["b1", "a2"]);
-        assert!(stage.tail.is_giving_again());
-        // A second restart, in the middle of it.
-        stage.tail.done(1);
-        stage.tail.take_back();
-        assert_eq!(stage.tail.begin_again().unwrap(), 1);
-        assert_eq!(stage.take_all(), ["a2", "c2", "d1", "b2"]);
-        assert!(!stage.tail.is_giving_again());
-        assert_eq!(stage.tail.depth(), 0);
-    }
-
-    #[test]
-    fn many_objects_come_again_once_each_and_in_order_also_after_a_compaction() {
-        let mut stage = Stage::new();
-        let outputs: Vec<String> =
-            (0..4000).map(|n| format!("{} {n} {:0500}", char::from(b'a' + n_th(n)), 0)).collect();
-        for chunk in outputs.chunks(100) {
-            stage.append(&chunk.iter().map(String::as_str).collect::<Vec<_>>());
-        }
-        assert_eq!(stage.take_all(), outputs);
-        let newest: Vec<&String> = {
-            let last = |letter: &u8| outputs.iter().rposition(|o| o.as_bytes()[0] == *letter);
-            let mut places: Vec<usize> = (b'a'..=b'z').filter_map(|letter| last(&letter)).collect();
-            places.sort_unstable();
-            places.into_iter().map(|place| &outputs[place]).collect()
-        };
-        assert_eq!(stage.tail.begin_again().unwrap(), 26);
-        assert_eq!(stage.take_all().iter().collect::<Vec<_>>(), newest);
-        assert_eq!(stage.tail.begin_again().unwrap(), 26);
-        stage.journal.spool.blocking_lock().compact().unwrap();
-        assert_eq!(stage.take_all().iter().collect::<Vec<_>>(), newest);
-    }
-
-    /// Some letters often, some seldom.
-    fn n_th(n: u32) -> u8 {
-        u8::try_from(if n < 2000 { n % 26 } else { n % 3 }).unwrap()
-    }
-}
+mod tests;

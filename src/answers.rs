@@ -1,0 +1,65 @@
+//! What the running daemon answers to the commands that talk to it.
+
+use std::time::Instant;
+
+use config::Config;
+use control::{Answer, Handler, Request, Status};
+
+use crate::report;
+use crate::run::Roles;
+
+/// The roles, and what is to be known to speak of them.
+pub(crate) struct Answers {
+    /// What they were started with.
+    pub(crate) config: Config,
+    /// When.
+    pub(crate) started: Instant,
+    pub(crate) roles: Roles,
+}
+
+impl Handler for Answers {
+    async fn handle(&self, request: Request) -> Answer {
+        match request {
+            Request::Status => Answer::Status(Box::new(self.status().await)),
+            Request::Forget { destination } => self.forget(&destination),
+        }
+    }
+}
+
+impl Answers {
+    async fn status(&self) -> Status {
+        let Answers { config, started, roles } = self;
+        let receiver = match roles.receiver.as_ref().zip(config.receiver.as_ref()) {
+            Some((role, config)) => Some(report::receiver(config, role.addresses(), role.status().await)),
+            None => None,
+        };
+        let sender = roles.sender.as_ref().zip(config.sender.as_ref());
+        // A spool that is being compacted answers only after seconds.
+        let (sender, core) = tokio::task::block_in_place(|| {
+            let sender = sender.map(|(role, config)| report::sender(config, role.status()));
+            (sender, config.core.as_ref().map(|core| report::core(core, receiver.is_some())))
+        });
+        let status = Status {
+            time: report::unix_seconds(),
+            node: config.node.name.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: started.elapsed().as_secs(),
+            warnings: Vec::new(),
+            core,
+            sender,
+            receiver,
+        };
+        status.judged()
+    }
+
+    fn forget(&self, destination: &str) -> Answer {
+        let destinations = self.config.sender.iter().flat_map(|sender| &sender.destinations);
+        let known: Vec<String> = destinations.map(|destination| destination.name.clone()).collect();
+        if known.iter().any(|name| name == destination) {
+            // The sender makes classic sessions only.
+            Answer::NothingToForget
+        } else {
+            Answer::NoSuchDestination { known }
+        }
+    }
+}
