@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: build test lint peers
+.PHONY: build test lint peers bench instructions instructions-update
 
 build:
 	$(CARGO) build --locked --release --workspace
@@ -22,3 +22,15 @@ lint:
 # The stock nsca, send_nsca and Nagios 4, from Debian.
 peers:
 	tests/install-peers
+
+# Measures against what Understudy replaces, side by side, and writes BENCHMARKS.md. Needs gcc and libmcrypt-dev.
+bench:
+	$(CARGO) run --locked --release -p bench -- times
+
+# Fails when a hot path needs 10 % more instructions than recorded in bench/instructions.toml. Needs valgrind.
+instructions:
+	$(CARGO) run --locked --release -p bench -- instructions
+
+# Records what the hot paths need now.
+instructions-update:
+	$(CARGO) run --locked --release -p bench -- instructions --update

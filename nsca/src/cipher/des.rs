@@ -100,7 +100,7 @@ static SP: [[u32; 256]; 8] = combined();
 /// The initial permutation of a block's last byte; what belongs to the bytes before it is shifted right.
 static INITIAL: [u64; 256] = initial();
 
-/// The final permutation of the highest byte, which holds what becomes the second bit of each byte.
+/// The final permutation of the byte that holds the first bits of all bytes; what belongs to the other bits is shifted right.
 static FINAL: [u64; 256] = last();
 
 /// For each bit of a byte, the highest first, into which byte the initial permutation puts it.

@@ -30,9 +30,6 @@ pub(super) type Register = [u8; MAX_BLOCK_BYTES];
 /// The widest block: Rijndael-256.
 pub(super) const MAX_BLOCK_BYTES: usize = 32;
 
-/// As many blocks as any cipher takes together: AES with 512-bit registers.
-const MAX_PARALLEL_BLOCKS: usize = 64;
-
 /// The register before the first byte of a session.
 pub(super) fn first_register(iv: &[u8; crate::packet::IV_BYTES]) -> Register {
     *iv.first_chunk().expect("an IV is longer than a block")
@@ -185,38 +182,41 @@ impl<C: BlockSizeUser> BlockCipherEncClosure for Decryption<'_, C> {
     fn call<B: BlockCipherEncBackend<BlockSize = C::BlockSize>>(self, backend: &B) {
         let Decryption { register, bytes, .. } = self;
         let size = block_bytes::<B>();
-        let parallel = B::ParBlocksSize::USIZE;
-        // What does not fill the parallel blocks goes together with the beginning.
-        let copied = bytes.len().min(size + bytes.len().saturating_sub(size) % parallel);
-        let mut text = [0; 2 * MAX_BLOCK_BYTES + MAX_PARALLEL_BLOCKS];
+        let beginning = bytes.len().min(size);
+        let mut text = [0; 2 * MAX_BLOCK_BYTES];
         text[..size].copy_from_slice(&register[..size]);
-        text[size..][..copied].copy_from_slice(&bytes[..copied]);
-        let newest = if bytes.len() < size { &text[bytes.len()..][..size] } else { &bytes[bytes.len() - size..] };
+        text[size..][..beginning].copy_from_slice(&bytes[..beginning]);
+        let newest = if beginning < size { &text[beginning..][..size] } else { &bytes[bytes.len() - size..] };
         register[..size].copy_from_slice(newest);
 
+        let parallel = B::ParBlocksSize::USIZE;
         let mut end = bytes.len();
-        while end > copied {
+        while end >= size + parallel {
             end -= parallel;
             let mut blocks = ParBlocks::<B>::default();
             for (i, block) in blocks.iter_mut().enumerate() {
                 *block = block_at::<B>(bytes, end + i - size);
             }
             backend.encrypt_par_blocks_inplace(&mut blocks);
-            for (byte, block) in bytes[end..].iter_mut().zip(blocks) {
+            for (byte, block) in bytes[end..].iter_mut().zip(&blocks) {
                 *byte ^= block[0];
             }
         }
-        let mut blocks: [Block<B>; MAX_BLOCK_BYTES + MAX_PARALLEL_BLOCKS] =
-            std::array::from_fn(|_| Block::<B>::default());
-        let blocks = &mut blocks[..copied];
-        for (i, block) in blocks.iter_mut().enumerate() {
-            *block = block_at::<B>(&text, i);
+        while end > size {
+            end -= 1;
+            bytes[end] ^= keystream_byte(backend, bytes, end - size);
         }
-        encrypt_all(backend, blocks);
-        for (byte, block) in bytes.iter_mut().zip(blocks) {
-            *byte ^= block[0];
+        for (i, byte) in bytes[..end].iter_mut().enumerate() {
+            *byte ^= keystream_byte(backend, &text, i);
         }
     }
+}
+
+#[inline(always)]
+fn keystream_byte<B: BlockCipherEncBackend>(backend: &B, text: &[u8], start: usize) -> u8 {
+    let mut block = block_at::<B>(text, start);
+    backend.encrypt_block_inplace(&mut block);
+    block[0]
 }
 
 fn block_bytes<C: BlockSizeUser>() -> usize {
