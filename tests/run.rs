@@ -35,7 +35,8 @@ fn check(config: &PathBuf) -> Output {
     Command::new(UNDERSTUDY).args(["config", "check", "--config"]).arg(config).output().unwrap()
 }
 
-const STANDBY: &str = "[node]\nstate_directory = \"DIR/state\"\n[core]\ncommand_file = \"DIR/nagios.cmd\"\n[[receiver.listener]]\n\
+const STANDBY: &str = "[node]\nname = \"standby\"\nstate_directory = \"DIR/state\"\n\
+    control_socket = \"DIR/control.sock\"\n[core]\ncommand_file = \"DIR/nagios.cmd\"\n[[receiver.listener]]\n\
     address = \"127.0.0.1:0\"\npassword = \"PASSWORD\"\n";
 
 #[test]

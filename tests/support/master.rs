@@ -31,7 +31,7 @@ impl Master {
         let path = directory.path().display();
         std::fs::create_dir(directory.path().join("state")).unwrap();
         let toml = format!(
-            "[node]\nstate_directory = \"{path}/state\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\n\
+            "[node]\nname = \"master\"\nstate_directory = \"{path}/state\"\ncontrol_socket = \"{path}/control.sock\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\n\
              spill = \"{path}/spill\"\nspool.max_size = \"{max_size}\"\n\
              [[sender.destination]]\nname = \"standby\"\naddress = \"127.0.0.1:{port}\"\n\
              encryption = \"{encryption}\"\npassword = \"{PASSWORD}\"\n"

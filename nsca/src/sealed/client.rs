@@ -10,7 +10,7 @@ use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, Now, Psk, Reason, ResultFrame,
+    ClockOffset, CoreVerdict, Duty, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, Now, Psk, Reason, ResultFrame,
     SealedError, Welcome, upgrade_request,
 };
 use crate::packet::Init;
@@ -41,6 +41,7 @@ pub struct ClientSettings {
 #[derive(Debug)]
 pub struct Client {
     settings: ClientSettings,
+    duty: Duty,
     timestamp: u32,
     state: State,
     timers: Timers,
@@ -103,7 +104,7 @@ impl Client {
         timers.set(Timer::Handshake, now.instant + HANDSHAKE_TIMEOUT);
         let arriving = Arriving::new(MAX_HANDSHAKE_MESSAGE_BYTES);
         let state = State::Greeting { handshake, arriving, arrival: now };
-        Client { settings, timestamp: init.timestamp, state, timers, out }
+        Client { settings, duty: Duty::Unknown, timestamp: init.timestamp, state, timers, out }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -157,6 +158,14 @@ impl Client {
         self.settings.core = core;
         if let State::Established { channel, .. } = &mut self.state {
             channel.pulse.set_core(core);
+        }
+    }
+
+    /// Tells the receiver what this node does; a change is told at once, and with every heartbeat after it.
+    pub fn set_duty(&mut self, duty: Duty) {
+        self.duty = duty;
+        if let State::Established { channel, .. } = &mut self.state {
+            channel.pulse.set_duty(duty);
         }
     }
 
@@ -265,7 +274,7 @@ impl Client {
             unreachable!("an answer is read once");
         };
         self.timers.stop(Timer::Handshake);
-        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, now.instant, &mut self.timers);
+        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, self.duty, now.instant, &mut self.timers);
         let channel = Channel::new(handshake.into_transport(), self.timestamp, pulse, now);
         let purse = Purse::new(welcome.accepted, welcome.credit);
         self.state = State::Established { channel: Box::new(channel), purse };

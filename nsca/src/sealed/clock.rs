@@ -85,10 +85,10 @@ fn measure(heartbeat: &Heartbeat, arrival_us: i64) -> Option<ClockOffset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealed::CoreVerdict;
+    use crate::sealed::{CoreVerdict, Duty};
 
     fn heartbeat(time_us: i64, echo_us: i64, held_us: u32) -> Heartbeat {
-        Heartbeat { time_us, echo_us, held_us, core: CoreVerdict::Unknown }
+        Heartbeat { time_us, echo_us, held_us, core: CoreVerdict::Unknown, duty: Duty::Unknown }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Frames: what is said inside of an established session. Those that carry results are in `result`.
 //!
-//! The layout is in the documentation of [`sealed`](super#frames).
-//!
+//! The layout is in ARCHITECTURE.md, "Frames".
+
 use super::wire::Reader;
 use super::{Credit, Reason};
 
@@ -25,6 +25,8 @@ pub struct Heartbeat {
     pub(super) held_us: u32,
     /// How the peer's core is.
     pub core: CoreVerdict,
+    /// What the peer does at this moment.
+    pub duty: Duty,
 }
 
 /// How a node's core is, as the node itself sees it.
@@ -41,6 +43,18 @@ pub enum CoreVerdict {
     DeadClean,
 }
 
+/// Whether a node is the one that checks and notifies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Duty {
+    /// The node does not take part in failover, or does not know yet.
+    #[default]
+    Unknown,
+    /// It leaves that to the other one.
+    StandingBy,
+    /// It checks and notifies.
+    Active,
+}
+
 /// What the receiver has committed, and what more may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ack {
@@ -50,11 +64,11 @@ pub(super) struct Ack {
 
 impl Heartbeat {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put_header(HEARTBEAT, 21, out);
+        put_header(HEARTBEAT, 22, out);
         out.extend_from_slice(&self.time_us.to_be_bytes());
         out.extend_from_slice(&self.echo_us.to_be_bytes());
         out.extend_from_slice(&self.held_us.to_be_bytes());
-        out.push(self.core.code());
+        out.extend_from_slice(&[self.core.code(), self.duty.code()]);
     }
 
     pub(super) fn decode(content: &[u8]) -> Option<Self> {
@@ -64,6 +78,7 @@ impl Heartbeat {
             echo_us: reader.i64()?,
             held_us: reader.u32()?,
             core: CoreVerdict::from_code(reader.u8()?),
+            duty: Duty::from_code(reader.u8()?),
         })
     }
 }
@@ -113,6 +128,24 @@ impl CoreVerdict {
     }
 }
 
+impl Duty {
+    fn code(self) -> u8 {
+        match self {
+            Duty::Unknown => 0,
+            Duty::StandingBy => 1,
+            Duty::Active => 2,
+        }
+    }
+
+    fn from_code(code: u8) -> Self {
+        match code {
+            1 => Duty::StandingBy,
+            2 => Duty::Active,
+            _ => Duty::Unknown,
+        }
+    }
+}
+
 pub(super) fn put_header(kind: u8, content_bytes: usize, out: &mut Vec<u8>) {
     let length = u32::try_from(content_bytes).expect("a frame has up to MAX_FRAME_BYTES");
     out.extend_from_slice(&length.to_be_bytes());
@@ -126,11 +159,12 @@ mod tests {
     #[test]
     fn the_other_frames_are_laid_out_as_documented() {
         let mut out = Vec::new();
-        let heartbeat = Heartbeat { time_us: 1, echo_us: -1, held_us: 256, core: CoreVerdict::DeadCrash };
+        let (core, duty) = (CoreVerdict::DeadCrash, Duty::StandingBy);
+        let heartbeat = Heartbeat { time_us: 1, echo_us: -1, held_us: 256, core, duty };
         heartbeat.encode(&mut out);
-        let mut expected = vec![0, 0, 0, 21, 2, 0, 0, 0, 0, 0, 0, 0, 1];
+        let mut expected = vec![0, 0, 0, 22, 2, 0, 0, 0, 0, 0, 0, 0, 1];
         expected.extend([0xff; 8]);
-        expected.extend([0, 0, 1, 0, 2]);
+        expected.extend([0, 0, 1, 0, 2, 1]);
         assert_eq!(out, expected);
         assert_eq!(Heartbeat::decode(&out[5..]), Some(heartbeat));
 
@@ -150,8 +184,9 @@ mod tests {
 
     #[test]
     fn what_is_too_short_is_refused() {
-        for end in 0..20 {
-            assert_eq!((Heartbeat::decode(&vec![1; end]), Ack::decode(&vec![1; end])), (None, None));
+        for end in 0..22 {
+            assert_eq!(Heartbeat::decode(&vec![1; end]), None);
+            assert_eq!(Ack::decode(&vec![1; end]), None);
         }
         assert_eq!(decode_goodbye(&[]), None);
     }
@@ -159,12 +194,14 @@ mod tests {
     #[test]
     fn later_additions_are_ignored() {
         let mut out = Vec::new();
-        let heartbeat = Heartbeat { time_us: 1, echo_us: 2, held_us: 3, core: CoreVerdict::Alive };
+        let (core, duty) = (CoreVerdict::Alive, Duty::Active);
+        let heartbeat = Heartbeat { time_us: 1, echo_us: 2, held_us: 3, core, duty };
         heartbeat.encode(&mut out);
         out.extend(b"more");
         assert_eq!(Heartbeat::decode(&out[5..]), Some(heartbeat));
-        out[25] = 99;
-        assert_eq!(Heartbeat::decode(&out[5..]).unwrap().core, CoreVerdict::Unknown);
+        out[25..27].fill(99);
+        let unknown = Heartbeat { core: CoreVerdict::Unknown, duty: Duty::Unknown, ..heartbeat };
+        assert_eq!(Heartbeat::decode(&out[5..]), Some(unknown));
         assert_eq!(decode_goodbye(&[200, 1]), Some(Reason::Other(200)));
     }
 }

@@ -1,6 +1,6 @@
 //! What travels inside of the handshake: who wants to send what, and where to go on.
 //!
-//! The layout is in the documentation of [`sealed`](super#the-handshakes-payloads).
+//! The layout is in ARCHITECTURE.md, "The handshake's payloads".
 
 use std::fmt;
 use std::sync::Arc;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::Measurements;
 use super::timers::{Timer, Timers};
-use super::{ClockOffset, CoreVerdict, Heartbeat, Now};
+use super::{ClockOffset, CoreVerdict, Duty, Heartbeat, Now};
 
 /// How often a heartbeat is sent.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
@@ -14,6 +14,7 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Pulse {
     stale_after: Duration,
     core: CoreVerdict,
+    duty: Duty,
     due: bool,
     /// `time` of the peer's newest heartbeat, and its arrival.
     newest: Option<(i64, Instant)>,
@@ -22,10 +23,10 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// The first heartbeat is due at once.
-    pub(super) fn new(stale_after: Duration, core: CoreVerdict, now: Instant, timers: &mut Timers) -> Self {
+    pub(super) fn new(stale_after: Duration, core: CoreVerdict, duty: Duty, now: Instant, timers: &mut Timers) -> Self {
         timers.set(Timer::Heartbeat, now + HEARTBEAT_INTERVAL);
         timers.set(Timer::Silence, now + stale_after);
-        Pulse { stale_after, core, due: true, newest: None, measurements: Measurements::default() }
+        Pulse { stale_after, core, duty, due: true, newest: None, measurements: Measurements::default() }
     }
 
     pub(super) fn stale_after(&self) -> Duration {
@@ -40,6 +41,12 @@ impl Pulse {
     pub(super) fn set_core(&mut self, core: CoreVerdict) {
         self.due |= core != self.core;
         self.core = core;
+    }
+
+    /// A change does not wait for the next second.
+    pub(super) fn set_duty(&mut self, duty: Duty) {
+        self.due |= duty != self.duty;
+        self.duty = duty;
     }
 
     /// Something authentic came.
@@ -65,7 +72,7 @@ impl Pulse {
                 None => (0, Duration::ZERO),
             };
             let held_us = u32::try_from(held.as_micros()).unwrap_or(u32::MAX);
-            Heartbeat { time_us: now.unix_us, echo_us, held_us, core: self.core }
+            Heartbeat { time_us: now.unix_us, echo_us, held_us, core: self.core, duty: self.duty }
         })
     }
 }

@@ -1,6 +1,6 @@
 //! A check result on its way.
 //!
-//! The layout is in the documentation of [`sealed`](super#frames).
+//! The layout is in ARCHITECTURE.md, "Frames".
 //!
 //! **Invariant:** nothing is copied when one is read: a [`ResultFrame`] borrows its texts from the frame.
 

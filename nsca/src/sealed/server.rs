@@ -13,8 +13,8 @@ use super::outbox::Outbox;
 use super::pulse::Pulse;
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason, ResultFrame,
-    SealedError, Welcome, Window, upgrade_request,
+    ClockOffset, CoreVerdict, Duty, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason,
+    ResultFrame, SealedError, Welcome, Window, upgrade_request,
 };
 use crate::packet::Init;
 
@@ -47,6 +47,7 @@ pub struct ServerSettings {
 #[derive(Debug)]
 pub struct Server {
     settings: ServerSettings,
+    duty: Duty,
     timestamp: u32,
     state: State,
     timers: Timers,
@@ -105,7 +106,7 @@ impl Server {
         timers.set(Timer::Handshake, now.instant + HANDSHAKE_TIMEOUT);
         let arriving = Arriving::new(MAX_HANDSHAKE_MESSAGE_BYTES);
         let state = State::Upgraded { handshake, arriving };
-        Server { settings, timestamp: init.timestamp, state, timers, out: Outbox::default() }
+        Server { settings, duty: Duty::Unknown, timestamp: init.timestamp, state, timers, out: Outbox::default() }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -169,7 +170,7 @@ impl Server {
         let ledger = Ledger::new(accepted, self.settings.window);
         let welcome = Welcome { node: self.settings.node.clone(), accepted, credit: ledger.granted() };
         handshake.write(&Answer::Welcome(welcome).encode(), self.out.end());
-        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, now.instant, &mut self.timers);
+        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, self.duty, now.instant, &mut self.timers);
         let channel = Channel::new(handshake.into_transport(), self.timestamp, pulse, now);
         self.state = State::Established { channel: Box::new(channel), ledger };
     }
@@ -205,6 +206,14 @@ impl Server {
         self.settings.core = core;
         if let State::Established { channel, .. } = &mut self.state {
             channel.pulse.set_core(core);
+        }
+    }
+
+    /// Tells the sender what this node does; a change is told at once, and with every heartbeat after it.
+    pub fn set_duty(&mut self, duty: Duty) {
+        self.duty = duty;
+        if let State::Established { channel, .. } = &mut self.state {
+            channel.pulse.set_duty(duty);
         }
     }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A sealed session, computed from the description in nsca/src/sealed/mod.rs and the Noise specification alone.
+"""A sealed session, computed from the description in ARCHITECTURE.md and the Noise specification alone.
 
 Prints session.json. Needs the Python package `cryptography`, version 44 or later. It shares no code with the crate,
 so that bytes that agree mean that the description is complete.
@@ -116,8 +116,8 @@ def main():
     second = handshake.message(ephemerals[1], welcome, shared)
     client, server = handshake.split()
 
-    heartbeat = frame(2, struct.pack(">qqIB", start, 0, 0, 0))
-    answer = frame(2, struct.pack(">qqIB", start + 250_000, start, 100_000, 1))
+    heartbeat = frame(2, struct.pack(">qqIBB", start, 0, 0, 0, 0))
+    answer = frame(2, struct.pack(">qqIBB", start + 250_000, start, 100_000, 1, 0))
     result = struct.pack(">QqBBI", 8, start - 1, 2, 1, 3) + short(b"far")
     result += packet(timestamp, 2, b"web", b"http", "CRITICAL – 503 | time=3s\nlong;output\\".encode())
     ack = frame(3, struct.pack(">QQQ", 8, 4097, (4 << 20) + len(frame(1, result))))
