@@ -1,0 +1,1 @@
+pub fn schedule(_seed: u64) {}
