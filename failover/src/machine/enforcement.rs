@@ -79,7 +79,8 @@ pub(super) struct Enforcement {
 
 #[derive(Clone, Copy, Debug)]
 enum Belief {
-    InFlight(bool),
+    /// On its way, and what was written before it.
+    InFlight(bool, Option<(bool, Now)>),
     Written(bool, Now),
     /// Written, and this core's status file has no such line.
     Assumed(bool),
@@ -128,17 +129,17 @@ impl Enforcement {
         if ticket != self.ticket {
             return;
         }
-        let in_flight = |belief: &Belief| matches!(belief, Belief::InFlight(_));
-        if written {
-            for belief in self.beliefs.values_mut() {
-                if let Belief::InFlight(value) = *belief {
-                    *belief = Belief::Written(value, now);
-                }
-            }
-        } else if self.beliefs.values().any(in_flight) {
-            self.beliefs.retain(|_, belief| !in_flight(belief));
+        if !written {
             self.retry = Some(now.instant + RETRY_WRITING);
         }
+        self.beliefs.retain(|_, belief| {
+            let Belief::InFlight(value, before) = *belief else { return true };
+            let in_file = if written { Some((value, now)) } else { before };
+            if let Some((value, at)) = in_file {
+                *belief = Belief::Written(value, at);
+            }
+            in_file.is_some()
+        });
     }
 
     /// What must be written so that all switches are `on`, or off. It replaces what was not yet written before.
@@ -154,10 +155,16 @@ impl Enforcement {
         }
         let mut commands = Vec::new();
         for flag in &self.flags {
-            let waits = matches!(self.beliefs.get(flag), Some(Belief::InFlight(_)));
-            if waits || self.believed(*flag) != Some(on) {
+            let belief = self.beliefs.get(flag).copied();
+            let replaced = matches!(belief, Some(Belief::InFlight(..)));
+            if replaced || self.believed(*flag) != Some(on) {
+                let before = match belief {
+                    Some(Belief::Written(value, at)) => Some((value, at)),
+                    // How far it came is not known.
+                    Some(Belief::InFlight(..) | Belief::Assumed(_)) | None => None,
+                };
                 commands.push(flag.command(on));
-                self.beliefs.insert(*flag, Belief::InFlight(on));
+                self.beliefs.insert(*flag, Belief::InFlight(on, before));
             }
         }
         commands.push(ModeCommand::SaveStateInformation);
@@ -173,7 +180,7 @@ impl Enforcement {
             LocalCore::Running(_) => self.flags.iter().all(|flag| match self.beliefs.get(flag) {
                 None => self.shown(*flag) == Some(on),
                 Some(Belief::Assumed(value)) => *value == on,
-                Some(Belief::InFlight(_) | Belief::Written(..)) => false,
+                Some(Belief::InFlight(..) | Belief::Written(..)) => false,
             }),
         }
     }
@@ -185,7 +192,7 @@ impl Enforcement {
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> {
         let confirmed = self.beliefs.values().filter_map(|belief| match belief {
             Belief::Written(_, at) => Some(at.instant + self.confirmation),
-            Belief::InFlight(_) | Belief::Assumed(_) => None,
+            Belief::InFlight(..) | Belief::Assumed(_) => None,
         });
         confirmed.chain(self.retry)
     }
@@ -211,7 +218,7 @@ impl Enforcement {
 
     fn believed(&self, flag: Flag) -> Option<bool> {
         match self.beliefs.get(&flag) {
-            Some(Belief::InFlight(value) | Belief::Written(value, _) | Belief::Assumed(value)) => Some(*value),
+            Some(Belief::InFlight(value, _) | Belief::Written(value, _) | Belief::Assumed(value)) => Some(*value),
             None => self.shown(flag),
         }
     }
@@ -250,7 +257,7 @@ impl Belief {
     /// Whether the run of the core that began at `start`, in Unix seconds, knows of it.
     fn outlives_a_restart(&self, start: i64) -> bool {
         match self {
-            Belief::InFlight(_) => true,
+            Belief::InFlight(..) => true,
             Belief::Written(_, at) => at.wall.seconds() > start,
             Belief::Assumed(_) => false,
         }

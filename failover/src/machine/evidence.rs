@@ -170,8 +170,11 @@ impl Evidence {
     }
 
     pub(super) fn event_reported(&self, now: Instant) -> bool {
-        let contradicted =
-            matches!(self.life(now), Some(Life::Alive(_) | Life::Crashed { .. } | Life::Stopped { .. }));
+        // After a restart of the daemon the heartbeat comes before an event that was told long ago.
+        let contradicted = matches!(
+            self.life(now),
+            Some(Life::NotYet | Life::Alive(_) | Life::Crashed { .. } | Life::Stopped { .. })
+        );
         // An event from before a restart of the daemon has no time: the trouble that it is has one.
         let since = self.events.failed.or(self.trouble);
         !contradicted && self.events.fail() && since.is_some_and(|since| self.witnesses_agree_since(since))
@@ -188,6 +191,7 @@ impl Evidence {
         let life = self.life(now);
         match life {
             Some(Life::Crashed { .. } | Life::Stopped { .. }) => return Some("the master says that its core is dead"),
+            Some(Life::NotYet) => return Some("the master's heartbeat has not come yet"),
             Some(Life::Alive(since)) if now < since + settings.settle() => {
                 return Some("the master's core has not lived for long enough");
             }

@@ -60,7 +60,7 @@ impl Core {
 
     pub fn tick(&mut self, now: u64, unix: i64) {
         if self.runs && now >= self.status_due {
-            let program_start = unix - i64::try_from((now - self.started) / 1000).unwrap();
+            let program_start = unix - i64::try_from(now / 1000 - self.started / 1000).unwrap();
             self.status = Some(Shown { program_start, created: unix, flags: self.flags.clone() });
             self.status_due = now + STATUS_EVERY;
         }

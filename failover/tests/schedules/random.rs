@@ -1,7 +1,5 @@
 //! Random numbers that follow from a seed.
 
-use std::time::Duration;
-
 /// SplitMix64.
 pub struct Random(u64);
 
@@ -30,9 +28,5 @@ impl Random {
 
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.below(from.len() as u64)).unwrap()]
-    }
-
-    pub fn millis(&mut self, limit: u64) -> Duration {
-        Duration::from_millis(self.below(limit))
     }
 }
