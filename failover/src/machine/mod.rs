@@ -37,6 +37,7 @@ pub use enforcement::{Flag, LocalCore, RETRY_WRITING, Shown};
 pub use evidence::HURRIED_INTERVAL;
 pub use flapping::LONGEST_STAY;
 pub use pulse::CRASH_CONFIRMATION;
+pub(crate) use settings::DEFAULT_STATUS_INTERVAL;
 pub use settings::{HeartbeatSettings, ProbeSettings, Settings};
 pub use snapshot::Snapshot;
 pub use state::{Confirmed, Hold, Now, Order, Presence, Refused, State, Transition};
