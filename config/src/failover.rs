@@ -257,11 +257,7 @@ fn core_files(
     ))
 }
 
-fn heartbeat(
-    file: Spanned<HeartbeatFile>,
-    others: Others<'_>,
-    source: &Source<'_>,
-) -> Result<Heartbeat, ConfigError> {
+fn heartbeat(file: Spanned<HeartbeatFile>, others: Others<'_>, source: &Source<'_>) -> Result<Heartbeat, ConfigError> {
     let section = file.span();
     let HeartbeatFile { node, stale_after, restart_grace, goodbye_grace } = file.into_inner();
     if !others.receives {

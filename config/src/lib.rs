@@ -29,8 +29,9 @@ pub use error::{ConfigError, Position};
 pub use failover::{
     Failover, HandBack, Heartbeat, MAX_PLUGINS, Mode, Plugin, Probe, Problems, Role, Switch, TakeOverWhen, Watches,
 };
-pub use node::{DEFAULT_CONTROL_SOCKET, Node};
+pub use node::{DEFAULT_CONTROL_SOCKET, Node, control_socket};
 pub use receiver::{Journal, LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
+pub use secret::KeySource;
 pub use sender::{Destination, MAX_NAME_BYTES, MIN_SPOOL_BYTES, PerfdataFifo, Sender, Spool};
 pub use values::{Address, DEFAULT_PORT};
 
@@ -85,10 +86,8 @@ impl File {
         let sender = self.sender.map(|file| sender::check(file, core.as_ref(), source, &mut findings)).transpose()?;
         let receiver =
             self.receiver.map(|file| receiver::check(file, core.as_ref(), &node, source, &mut findings)).transpose()?;
-        let others =
-            failover::Others { core: core.as_ref(), sends: sender.is_some(), receives: receiver.is_some() };
-        let failover =
-            self.failover.map(|file| failover::check(file, others, source, &mut findings)).transpose()?;
+        let others = failover::Others { core: core.as_ref(), sends: sender.is_some(), receives: receiver.is_some() };
+        let failover = self.failover.map(|file| failover::check(file, others, source, &mut findings)).transpose()?;
         if sender.is_none() && receiver.is_none() && failover.is_none() {
             return Err(source.whole(
                 "this file starts no role: add a [sender] section on a master or [[receiver.listener]] on a standby",

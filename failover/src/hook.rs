@@ -92,8 +92,7 @@ mod tests {
     async fn the_facts_are_in_the_environment() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("told");
-        let transition =
-            Transition { from: State::Suspect, to: State::Active, why: "the\nprobes\0fail".into(), at: 7 };
+        let transition = Transition { from: State::Suspect, to: State::Active, why: "the\nprobes\0fail".into(), at: 7 };
         let hold = Some(Hold { reason: "works".into(), since: 7 });
         let facts =
             Facts { node: "standby".into(), role: config::Role::Standby, hook: Hook::TakeOver, transition, hold };

@@ -66,7 +66,7 @@ pub(crate) async fn run(mut command: Command, limit: Duration) -> Ended {
         Err(_) => How::TimedOut,
     };
     if how != How::TimedOut && timeout(OUTPUT_GRACE, reading).await.is_ok() {
-        group.is_gone();
+        group.forget();
     }
     abort_reading.abort();
     let output = String::from_utf8_lossy(&kept.lock().unwrap_or_else(PoisonError::into_inner)).trim_end().to_owned();
@@ -96,7 +96,7 @@ struct Group(Option<Pid>);
 
 impl Group {
     /// Its leader was waited for, and nobody has its outputs: its number may soon be another one's.
-    fn is_gone(mut self) {
+    fn forget(mut self) {
         self.0 = None;
     }
 }

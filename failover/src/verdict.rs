@@ -271,8 +271,7 @@ mod tests {
         assert_eq!(fifo(&path("file")), Fifo::Untold);
         nix::unistd::mkfifo(&path("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
         assert_eq!(fifo(&path("fifo")), Fifo::Unread);
-        let _reader =
-            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path("fifo")).unwrap();
+        let _reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path("fifo")).unwrap();
         assert_eq!(fifo(&path("fifo")), Fifo::Read);
 
         fs::write(path("lock"), format!("{}\n", std::process::id())).unwrap();

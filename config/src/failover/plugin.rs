@@ -169,7 +169,8 @@ impl PluginFile {
         }
         let words = command.get_ref();
         if words.first().is_none_or(String::is_empty) || words.iter().any(|word| word.contains('\0')) {
-            let message = "name the program and its arguments, as in [\"/usr/lib/nagios/plugins/check_ping\", \"-H\", …]";
+            let message =
+                "name the program and its arguments, as in [\"/usr/lib/nagios/plugins/check_ping\", \"-H\", …]";
             return Err(source.at(command.span(), message));
         }
         if shell && words.len() != 1 {
@@ -190,9 +191,5 @@ fn problems(set: &Spanned<Vec<Problem>>, source: &Source<'_>) -> Result<Problems
         let message = "this probe would never fail: name at least one of \"warning\", \"critical\", \"unknown\"";
         return Err(source.at(set.span(), message));
     }
-    Ok(Problems {
-        warning: has(Problem::Warning),
-        critical: has(Problem::Critical),
-        unknown: has(Problem::Unknown),
-    })
+    Ok(Problems { warning: has(Problem::Warning), critical: has(Problem::Critical), unknown: has(Problem::Unknown) })
 }

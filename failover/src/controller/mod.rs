@@ -289,7 +289,7 @@ async fn changed<T>(watched: &mut Option<watch::Receiver<T>>) {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 fn bounded(reason: &str) -> String {

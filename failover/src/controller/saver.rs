@@ -51,11 +51,7 @@ impl Drop for Saver {
     }
 }
 
-async fn write_all(
-    directory: PathBuf,
-    mut newest: watch::Receiver<(u64, Option<Snapshot>)>,
-    done: watch::Sender<u64>,
-) {
+async fn write_all(directory: PathBuf, mut newest: watch::Receiver<(u64, Option<Snapshot>)>, done: watch::Sender<u64>) {
     while newest.changed().await.is_ok() {
         loop {
             let (number, snapshot) = newest.borrow_and_update().clone();

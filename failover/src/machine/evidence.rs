@@ -171,10 +171,8 @@ impl Evidence {
 
     pub(super) fn event_reported(&self, now: Instant) -> bool {
         // After a restart of the daemon the heartbeat comes before an event that was told long ago.
-        let contradicted = matches!(
-            self.life(now),
-            Some(Life::NotYet | Life::Alive(_) | Life::Crashed { .. } | Life::Stopped { .. })
-        );
+        let contradicted =
+            matches!(self.life(now), Some(Life::NotYet | Life::Alive(_) | Life::Crashed { .. } | Life::Stopped { .. }));
         // An event from before a restart of the daemon has no time: the trouble that it is has one.
         let since = self.events.failed.or(self.trouble);
         !contradicted && self.events.fail() && since.is_some_and(|since| self.witnesses_agree_since(since))

@@ -422,11 +422,8 @@ impl Machine {
     fn ordered(&mut self, order: Condition, reason: &str) {
         let row = TABLE.iter().find(|row| row.when == order && row.from.contains(&self.state));
         if let Some(row) = row {
-            let why = if reason.is_empty() {
-                order.reason().to_owned()
-            } else {
-                format!("{}: {reason}", order.reason())
-            };
+            let why =
+                if reason.is_empty() { order.reason().to_owned() } else { format!("{}: {reason}", order.reason()) };
             self.transit(row.to, why);
         }
     }

@@ -8,13 +8,8 @@ use nagios::ModeCommand;
 /// How often it writes its status file, in milliseconds.
 pub const STATUS_EVERY: u64 = 3000;
 
-const FLAGS: [Flag; 5] = [
-    Flag::ServiceChecks,
-    Flag::HostChecks,
-    Flag::Notifications,
-    Flag::ObsessOverServices,
-    Flag::ObsessOverHosts,
-];
+const FLAGS: [Flag; 5] =
+    [Flag::ServiceChecks, Flag::HostChecks, Flag::Notifications, Flag::ObsessOverServices, Flag::ObsessOverHosts];
 
 /// One core. All times are in milliseconds of the schedule.
 pub struct Core {
