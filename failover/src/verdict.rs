@@ -3,7 +3,8 @@
 //! ```text
 //! command file      status file        lock file            verdict
 //! any               any                names a dead pid     Dead(crash)
-//! without reader    any                -                    Dead(crash): a core that stops in order removes it
+//! without reader    missing            -                    Dead(clean): a stop in order removed it
+//! without reader    there, or unknown  -                    Dead(crash)
 //! with reader       fresh, or unknown  -                    Alive
 //! with reader       stale, or missing  -                    Unknown: the core hangs, starts, or cannot write
 //! absent            fresh              -                    Unknown: check_external_commands=0, or about to stop
@@ -12,6 +13,9 @@
 //! absent            unknown            -                    Dead(clean)
 //! cannot be told    any                -                    Unknown
 //! ```
+//!
+//! Tried with Nagios 4.4.6: a stop in order (SIGTERM) removes the status file, a millisecond later the reader is gone, and the
+//! FIFO stays; after SIGKILL both files stay; a reload (SIGHUP) interrupts neither. Others remove the FIFO as well.
 //!
 //! The lock file counts only if it exists: a core in the foreground writes none. A core that was killed may leave a worker
 //! behind that reads the command file for half a second; the dead pid tells at once.
@@ -89,6 +93,7 @@ pub fn decide(observed: &Observed) -> CoreVerdict {
         return CoreVerdict::DeadCrash;
     }
     match (observed.command_file, observed.status.is_fresh(), observed.lock_pid_lives) {
+        (Fifo::Unread, _, _) if observed.status == StatusAge::Missing => CoreVerdict::DeadClean,
         (Fifo::Unread, _, _) => CoreVerdict::DeadCrash,
         (Fifo::Read, Some(true) | None, _) => CoreVerdict::Alive,
         (Fifo::Read, Some(false), _) => CoreVerdict::Unknown,
@@ -244,7 +249,9 @@ mod tests {
         for (command_file, status, lock_pid_lives, verdict) in [
             (Fifo::Read, fresh, Some(false), DeadCrash),
             (Fifo::Absent, missing, Some(false), DeadCrash),
+            (Fifo::Unread, missing, None, DeadClean),
             (Fifo::Unread, fresh, None, DeadCrash),
+            (Fifo::Unread, untold, None, DeadCrash),
             (Fifo::Unread, fresh, Some(true), DeadCrash),
             (Fifo::Read, fresh, None, Alive),
             (Fifo::Read, untold, Some(true), Alive),

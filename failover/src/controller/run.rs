@@ -61,7 +61,7 @@ impl Run {
             let Surroundings { heartbeat, peer } = &mut inputs.surroundings;
             tokio::select! {
                 request = inputs.requests.recv() => match request {
-                    Some(request) => self.answer(request),
+                    Some(request) => self.answer(request).await,
                     None => return,
                 },
                 (ticket, result) = issued => self.handle_issued(ticket, result),
@@ -147,15 +147,21 @@ impl Run {
         self.hooks.spawn(hook::run(words.clone(), facts, self.config.hook_timeout));
     }
 
-    fn answer(&mut self, request: Request) {
-        // Whoever asked may have gone away.
+    /// An order is confirmed when it is on the disk. Whoever asked may have gone away.
+    async fn answer(&mut self, request: Request) {
         match request {
             Request::Status(answer) => drop(answer.send(self.status())),
             Request::Order(order, answer) => {
                 tracing::info!(?order, "the operator orders");
-                drop(answer.send(self.machine.handle_order(order, Now::read())));
+                let confirmed = self.machine.handle_order(order, Now::read());
+                self.act().await;
+                drop(answer.send(confirmed));
             }
-            Request::Event(event, answer) => drop(answer.send(self.handle_event(event))),
+            Request::Event(event, answer) => {
+                let confirmed = self.handle_event(event);
+                self.act().await;
+                drop(answer.send(confirmed));
+            }
         }
     }
 

@@ -159,10 +159,8 @@ impl Node {
         if self.is_held() && !ordered {
             assert_eq!(from.is_on_stage(), to.is_on_stage(), "the hold is broken: {transition:?}");
         }
-        if to == State::Active && from != State::Active {
-            if !transition.why.starts_with("ordered") {
-                self.takeovers.push(transition.at);
-            }
+        if to == State::Active && from != State::Active && !transition.why.starts_with("ordered") {
+            self.takeovers.push(transition.at);
         }
         if from.is_on_stage() != to.is_on_stage() {
             self.calm_since = at;
