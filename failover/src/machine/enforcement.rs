@@ -142,10 +142,28 @@ impl Enforcement {
         });
     }
 
+    /// Drops each belief that the status file has confirmed, or had its time to.
+    pub(super) fn compare(&mut self, now: Now) {
+        let LocalCore::Running(shown) = &self.core else { return };
+        let confirmation = self.confirmation;
+        self.beliefs.retain(|flag, belief| {
+            let Belief::Written(value, at) = *belief else { return true };
+            let expired = now.since(at.instant) >= confirmation;
+            let newer = shown.as_ref().filter(|shown| shown.created > at.wall.seconds());
+            match newer.map(|shown| shown.flags.get(flag)) {
+                Some(Some(shown)) if *shown == value => false,
+                Some(None) => {
+                    *belief = Belief::Assumed(value);
+                    true
+                }
+                Some(Some(_)) | None => !expired,
+            }
+        });
+    }
+
     /// What must be written so that all switches are `on`, or off. It replaces what was not yet written before.
     pub(super) fn enforce(&mut self, on: bool, now: Now) -> Option<Batch> {
         let LocalCore::Running(_) = self.core else { return None };
-        self.compare(now);
         if self.retry.is_some_and(|retry| now.instant < retry) {
             return None;
         }
@@ -195,25 +213,6 @@ impl Enforcement {
             Belief::InFlight(..) | Belief::Assumed(_) => None,
         });
         confirmed.chain(self.retry)
-    }
-
-    /// Drops each belief that the status file has confirmed, or had its time to.
-    fn compare(&mut self, now: Now) {
-        let LocalCore::Running(shown) = &self.core else { return };
-        let confirmation = self.confirmation;
-        self.beliefs.retain(|flag, belief| {
-            let Belief::Written(value, at) = *belief else { return true };
-            let expired = now.since(at.instant) >= confirmation;
-            let newer = shown.as_ref().filter(|shown| shown.created > at.wall.seconds());
-            match newer.map(|shown| shown.flags.get(flag)) {
-                Some(Some(shown)) if *shown == value => false,
-                Some(None) => {
-                    *belief = Belief::Assumed(value);
-                    true
-                }
-                Some(Some(_)) | None => !expired,
-            }
-        });
     }
 
     fn believed(&self, flag: Flag) -> Option<bool> {

@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use config::Role;
-use failover::machine::{Input, Machine, Now, Order, Output, Settings, Snapshot, State, Transition};
+use failover::machine::{Input, Machine, Now, Order, Output, Presence, Settings, Snapshot, State, Transition};
 use nagios::{ModeCommand, Timestamp};
 
-use crate::core::Core;
+use crate::core::{Core, STATUS_EVERY};
 use crate::random::Random;
 
 /// When every schedule begins.
@@ -29,6 +29,8 @@ pub struct Node {
     in_flight: Option<(u64, u64, Vec<ModeCommand>)>,
     /// When each command was written last to this run of the core by this daemon.
     written: BTreeMap<ModeCommand, u64>,
+    /// When the core was started or stopped.
+    core_changed: u64,
     pub transitions: Vec<Transition>,
     /// When the machine last did anything else than wait, or its core was restarted.
     pub calm_since: u64,
@@ -46,6 +48,7 @@ impl Node {
             timeout: None,
             in_flight: None,
             written: BTreeMap::new(),
+            core_changed: 0,
             transitions: Vec::new(),
             calm_since: 0,
             takeovers: Vec::new(),
@@ -115,6 +118,7 @@ impl Node {
     pub fn handle_another_run(&mut self, at: u64) {
         self.written.clear();
         self.calm_since = at;
+        self.core_changed = at;
     }
 
     fn write(&mut self, commands: &[ModeCommand], at: u64) {
@@ -166,6 +170,19 @@ impl Node {
             self.calm_since = at;
         }
         self.transitions.push(transition);
+    }
+
+    /// What the peer is told is true. A core that was started or stopped just now is known by its last status file.
+    #[track_caller]
+    pub fn assert_presence(&self, at: u64) {
+        let said = match self.machine.presence() {
+            Presence::OnStage => true,
+            Presence::OffStage => false,
+            Presence::Between | Presence::Unreachable => return,
+        };
+        if at - self.core_changed > 2 * STATUS_EVERY {
+            assert_eq!(self.core.notifies(), said, "{:?} in {}", self.machine.presence(), self.machine.state());
+        }
     }
 
     /// When nothing but time has passed for long enough, the core's switches are where they are to be.

@@ -37,6 +37,7 @@ pub fn schedule(seed: u64) {
         probe_due: 0,
         steady_since: 0,
         last_notifying: 0,
+        not_both_since: 0,
         seen_transitions: 0,
         handed_back: false,
         settings,
@@ -68,6 +69,8 @@ struct World {
     probe_due: u64,
     steady_since: u64,
     last_notifying: u64,
+    /// When they last did not both notify, or could not hear each other.
+    not_both_since: u64,
     seen_transitions: usize,
     /// The standby has handed back, and neither it nor its core was started since.
     handed_back: bool,
@@ -144,6 +147,8 @@ impl World {
     }
 
     fn check(&mut self, at: u64) {
+        self.standby.assert_presence(at);
+        self.master.assert_presence(at);
         self.standby.assert_switches_agree(at);
         self.master.assert_switches_agree(at);
         self.check_the_hand_back(at);
@@ -155,7 +160,18 @@ impl World {
             return;
         }
         self.check_silence(at);
+        self.check_that_one_is_enough(at);
         self.check_the_end(at);
+    }
+
+    /// While both hear each other, they do not both notify for long.
+    fn check_that_one_is_enough(&mut self, at: u64) {
+        let both = self.standby.core.notifies() && self.master.core.notifies();
+        if !both || !self.to_master || !self.to_standby {
+            self.not_both_since = at;
+        }
+        let lasts = Duration::from_millis(at - self.not_both_since.max(self.steady_since));
+        assert!(lasts <= 2 * self.switching_bound(), "both notify for {lasts:?}");
     }
 
     /// From the end of a hand-back on, the standby is silent. A core that was started within the last status interval is

@@ -67,6 +67,8 @@ pub fn schedule(seed: u64) {
         said: Said::Alive,
         witnesses_are_well: true,
         steady_since: 0,
+        cut_off_since: 0,
+        takeovers: 0,
         plugins: (0..settings.probes.len() + settings.witnesses).map(|_| Plugin::idle(0)).collect(),
         settings,
         with_events: random.once_in(4),
@@ -91,6 +93,9 @@ struct World {
     witnesses_are_well: bool,
     /// Since when all inputs say the same, and nobody interferes.
     steady_since: u64,
+    cut_off_since: u64,
+    /// How many take-overs were seen.
+    takeovers: usize,
     plugins: Vec<Plugin>,
     with_events: bool,
 }
@@ -201,7 +206,9 @@ impl World {
         }
     }
 
-    fn check(&self, at: u64) {
+    fn check(&mut self, at: u64) {
+        self.check_the_witnesses(at);
+        self.node.assert_presence(at);
         self.node.assert_switches_agree(at);
         if self.node.is_held() {
             return;
@@ -229,6 +236,19 @@ impl World {
             }
             Said::Mixed => {}
         }
+    }
+
+    /// A standby that is cut off stays put.
+    fn check_the_witnesses(&mut self, at: u64) {
+        let takeovers = self.node.takeovers.len();
+        let more = takeovers > std::mem::replace(&mut self.takeovers, takeovers);
+        if self.witnesses_are_well {
+            self.cut_off_since = at;
+        }
+        // A witness that began before may end late, and its word counts for three intervals.
+        let cut_off = Duration::from_millis(at - self.cut_off_since);
+        let known = cut_off > one_round(&self.settings) * 4 && self.settings.witnesses > 0;
+        assert!(!more || !known, "took over while cut off for {cut_off:?}");
     }
 
     fn hand_back_bound(&self) -> Duration {
