@@ -75,6 +75,8 @@ pub(super) struct Enforcement {
     retry: Option<Instant>,
     /// The run that was last seen before the core was gone, and since when it is back.
     before: Option<(i64, Option<Timestamp>)>,
+    /// When the machine began, in Unix seconds. What the daemon before it wrote then shows in later status files only.
+    began: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,7 @@ enum Belief {
 pub(super) type Batch = (u64, Vec<ModeCommand>);
 
 impl Enforcement {
-    pub(super) fn new(switches: &[Switch], confirmation: Duration) -> Self {
+    pub(super) fn new(switches: &[Switch], confirmation: Duration, now: Now) -> Self {
         Enforcement {
             flags: flags(switches),
             confirmation,
@@ -99,6 +101,7 @@ impl Enforcement {
             ticket: 0,
             retry: None,
             before: None,
+            began: now.wall.seconds(),
         }
     }
 
@@ -192,11 +195,12 @@ impl Enforcement {
 
     /// Whether all switches are known to be `on`, or off. A core that does not run is off.
     pub(super) fn is_in_force(&self, on: bool) -> bool {
-        match self.core {
+        match &self.core {
             LocalCore::Unknown => false,
             LocalCore::Gone => !on,
-            LocalCore::Running(_) => self.flags.iter().all(|flag| match self.beliefs.get(flag) {
-                None => self.shown(*flag) == Some(on),
+            LocalCore::Running(None) => false,
+            LocalCore::Running(Some(shown)) => self.flags.iter().all(|flag| match self.beliefs.get(flag) {
+                None => shown.created > self.began && shown.flags.get(flag) == Some(&on),
                 Some(Belief::Assumed(value)) => *value == on,
                 Some(Belief::InFlight(..) | Belief::Written(..)) => false,
             }),

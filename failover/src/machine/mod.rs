@@ -159,7 +159,7 @@ impl Machine {
             why: "started".into(),
             hold: None,
             evidence: Evidence::new(&settings, now.instant),
-            enforcement: Enforcement::new(&settings.switches, settings.confirmation),
+            enforcement: Enforcement::new(&settings.switches, settings.confirmation, now),
             flapping: Flapping::default(),
             stays_until: None,
             peer: Presence::Unreachable,
