@@ -8,14 +8,14 @@
 //!                                                     └─▶ presence, for heartbeats
 //! ```
 //!
-//! **Invariant:** one task owns the machine, and waits for nobody longer than [`saver::PATIENCE`].
+//! **Invariant:** one task owns the machine, and waits for nobody but the disk, and for that a second at most.
 
 mod run;
 mod saver;
 mod status;
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nsca::sealed::CoreVerdict;
@@ -28,8 +28,8 @@ use crate::disk::{self, History};
 use crate::event::{self, Kind};
 use crate::flags::Flags;
 use crate::issue::Issue;
-use crate::machine::{Confirmed, LocalCore, Machine, Now, Order, Presence, Refused, Settings};
-use crate::plugin::{self, Which};
+use crate::machine::{Confirmed, LocalCore, Machine, Now, Order, Presence, Refused, Settings, Snapshot};
+use crate::plugin::{self, Outcome, Which};
 use crate::verdict::{CoreFiles, LOOK_EVERY};
 use run::Run;
 use saver::Saver;
@@ -122,18 +122,8 @@ impl Controller {
 
         let (requests, received) = mpsc::channel(MAX_REQUESTS);
         let (presence, presences) = watch::channel(machine.presence());
-        let (outcome, outcomes) = mpsc::channel(MAX_OUTCOMES);
-        let (probe_pace, probe_paces) = watch::channel(config.interval);
-        let (witness_pace, witness_paces) = watch::channel(config.interval);
         let mut feeders = JoinSet::new();
-        for (index, probe) in config.probes.iter().enumerate() {
-            let which = Which::Probe(index);
-            feeders.spawn(plugin::repeat(probe.plugin.clone(), which, probe_paces.clone(), outcome.clone()));
-        }
-        for (index, witness) in config.witnesses.iter().enumerate() {
-            let which = Which::Witness(index);
-            feeders.spawn(plugin::repeat(witness.clone(), which, witness_paces.clone(), outcome.clone()));
-        }
+        let (paces, outcomes) = repeat_plugins(config, &mut feeders);
         let (seen, core) = watch::channel(LocalCore::Unknown);
         feeders.spawn(look(Flags::new(files, config.status_file.clone()), seen));
         let run = Run {
@@ -148,10 +138,10 @@ impl Controller {
             saver: Saver::start(node.state_directory.clone()),
             hooks: JoinSet::new(),
             presence,
-            paces: (probe_pace, witness_pace),
+            paces,
             core_missed: None,
         };
-        let inputs = run::Inputs { requests: received, outcomes, core, surroundings, _outcome: outcome };
+        let inputs = run::Inputs { requests: received, outcomes, core, surroundings: surroundings.with_the_present() };
         let task = tokio::spawn(run.run(inputs));
         Ok(Controller { handle: Handle { requests }, presence: presences, task, _feeders: feeders })
     }
@@ -238,8 +228,37 @@ impl Handle {
     }
 }
 
+impl Surroundings {
+    /// What is known already counts, too.
+    fn with_the_present(mut self) -> Self {
+        if let Some(heartbeat) = &mut self.heartbeat {
+            heartbeat.mark_changed();
+        }
+        if let Some(peer) = &mut self.peer {
+            peer.mark_changed();
+        }
+        self
+    }
+}
+
+/// Runs probes and witnesses again and again. What they tell, and how to change their paces.
+fn repeat_plugins(config: &config::Failover, feeders: &mut JoinSet<()>) -> (run::Paces, mpsc::Receiver<Outcome>) {
+    let (outcome, outcomes) = mpsc::channel(MAX_OUTCOMES);
+    let (probe_pace, probe_paces) = watch::channel(config.interval);
+    let (witness_pace, witness_paces) = watch::channel(config.interval);
+    for (index, probe) in config.probes.iter().enumerate() {
+        let which = Which::Probe(index);
+        feeders.spawn(plugin::repeat(probe.plugin.clone(), which, probe_paces.clone(), outcome.clone()));
+    }
+    for (index, witness) in config.witnesses.iter().enumerate() {
+        let which = Which::Witness(index);
+        feeders.spawn(plugin::repeat(witness.clone(), which, witness_paces.clone(), outcome.clone()));
+    }
+    (run::Paces { probes: probe_pace, witnesses: witness_pace }, outcomes)
+}
+
 /// What the last daemon left. A snapshot that cannot be understood is worth less than a daemon that runs.
-fn read(directory: &std::path::Path) -> Result<(History, Option<crate::machine::Snapshot>), StartError> {
+fn read(directory: &Path) -> Result<(History, Option<Snapshot>), StartError> {
     let failed = |path: &str| {
         let path = directory.join(path);
         move |source| StartError::Disk { path, source }

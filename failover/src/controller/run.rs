@@ -20,6 +20,9 @@ use crate::plugin::{Outcome, Which};
 /// How many hooks may run at once. More of them hang.
 const MAX_HOOKS: usize = 8;
 
+/// A sign of life that is older says nothing of the present.
+const OLD_NEWS: Duration = Duration::from_secs(2);
+
 /// What the task owns.
 pub(super) struct Run {
     pub(super) config: config::Failover,
@@ -36,8 +39,7 @@ pub(super) struct Run {
     pub(super) saver: Saver,
     pub(super) hooks: JoinSet<()>,
     pub(super) presence: watch::Sender<Presence>,
-    /// Of probes and of witnesses.
-    pub(super) paces: (watch::Sender<Duration>, watch::Sender<Duration>),
+    pub(super) paces: Paces,
     /// This node is on stage, and its core does not run.
     pub(super) core_missed: Option<Wrong>,
 }
@@ -48,8 +50,12 @@ pub(super) struct Inputs {
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     pub(super) core: watch::Receiver<LocalCore>,
     pub(super) surroundings: Surroundings,
-    /// Keeps the channel of outcomes open where there are no plugins.
-    pub(super) _outcome: mpsc::Sender<Outcome>,
+}
+
+/// How often plugins run, from start to start.
+pub(super) struct Paces {
+    pub(super) probes: watch::Sender<Duration>,
+    pub(super) witnesses: watch::Sender<Duration>,
 }
 
 impl Run {
@@ -112,7 +118,7 @@ impl Run {
         let presence = self.machine.presence();
         self.presence.send_if_modified(|known| std::mem::replace(known, presence) != presence);
         let (probes, witnesses) = self.machine.pace();
-        for (pace, new) in [(&self.paces.0, probes), (&self.paces.1, witnesses)] {
+        for (pace, new) in [(&self.paces.probes, probes), (&self.paces.witnesses, witnesses)] {
             pace.send_if_modified(|known| std::mem::replace(known, new) != new);
         }
         self.miss_the_core();
@@ -176,6 +182,8 @@ impl Run {
 
     fn handle_heard(&mut self, heard: Option<Heard>) {
         let input = match heard {
+            // From before the controller began.
+            Some(Heard::Alive { at, .. }) if at.elapsed() > OLD_NEWS => return,
             Some(Heard::Alive { core, .. }) => Input::Heard(core),
             Some(Heard::Goodbye) => Input::Goodbye,
             None => return,

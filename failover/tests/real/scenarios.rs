@@ -7,8 +7,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use config::Config;
 use failover::event::Kind;
 use failover::machine::State;
+use failover::verdict::{CoreFiles, Watch};
+use failover::{Heard, Surroundings};
+use tokio::sync::watch;
 
 use crate::core::Core;
 use crate::process::{Running, until};
@@ -99,4 +103,50 @@ fn scenario_1_by_event_handlers() {
     assert!(site.status().waits_for.unwrap().contains("core lives"));
     event(Kind::Service, "OK", "HARD");
     site.wait_for("the hand-back", |status| status.state == State::Standby && status.in_force);
+}
+
+/// The heartbeat is what the master's own node sees of its core, once a second.
+#[test]
+fn a_heartbeat_tells_a_crash_within_seconds() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut master = Core::new(&directory.path().join("master"), "");
+    master.start();
+    let file = directory.path().join("master.toml");
+    fs::write(&file, format!("[core]\nmain_config = {:?}\n[failover]\nrole = \"master\"\n", master.main_config()))
+        .unwrap();
+    let files = CoreFiles::new(Config::read(&file).unwrap().core.as_ref().unwrap());
+
+    let mut site = Site::new("", "successes_to_hand_back = 2\n[failover.heartbeat]\nnode = \"master\"\n");
+    site.core.start();
+    let (heartbeats, heartbeat) = watch::channel(None);
+    let beating = site.runtime().spawn(async move {
+        let watch = Watch::start(files);
+        let mut beats = tokio::time::interval(Duration::from_secs(1));
+        while !heartbeats.is_closed() {
+            beats.tick().await;
+            let core = *watch.verdicts().borrow();
+            heartbeats.send_replace(Some(Heard::Alive { at: Instant::now(), core }));
+        }
+    });
+    site.start_beside(Surroundings { heartbeat: Some(heartbeat), ..Surroundings::default() });
+    site.wait_for("a live master", |status| status.heartbeat == Some("alive"));
+
+    master.kill();
+    let killed = Instant::now();
+    let status = site.wait_for("the take-over", |status| status.state == State::Active);
+    assert!(killed.elapsed() < Duration::from_secs(5), "{:?}", killed.elapsed());
+    assert!(status.why.contains("crashed"), "{}", status.why);
+    site.core.wait_for(true);
+
+    master.start();
+    site.wait_for("the hand-back", |status| status.state == State::Standby);
+    site.core.wait_for(false);
+
+    // In order, as for a new configuration.
+    master.stop();
+    site.wait_for("the stop", |status| status.heartbeat == Some("dead (clean)"));
+    master.start();
+    let status = site.wait_for("a live master", |status| status.heartbeat == Some("alive"));
+    assert_ne!(status.state, State::Active);
+    beating.abort();
 }

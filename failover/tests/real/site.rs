@@ -1,6 +1,7 @@
 //! A node: a core, a configuration, and a controller.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use config::Config;
@@ -26,12 +27,14 @@ impl Site {
         let core = Core::new(&directory.path().join("core"), settings);
         let text = format!(
             "[node]\nname = \"standby\"\nstate_directory = \"{}\"\n[core]\nmain_config = \"{}\"\n\
+             [receiver]\n[[receiver.listener]]\naddress = \"127.0.0.1:0\"\npassword = \"hush\"\n\
              [failover]\nrole = \"standby\"\ninterval = \"1s\"\n{failover}",
             directory.path().join("state").display(),
             core.main_config().display()
         );
         let file = directory.path().join("understudy.toml");
         fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let config = Config::read(&file).unwrap();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         Site { core, config, controller: None, runtime, directory }
@@ -43,12 +46,22 @@ impl Site {
 
     /// Starts the controller.
     pub fn start(&mut self) {
+        self.start_beside(Surroundings::default());
+    }
+
+    /// Starts the controller with what else the node knows.
+    pub fn start_beside(&mut self, surroundings: Surroundings) {
         let failover = self.config.failover.as_ref().unwrap();
         let core = self.config.core.as_ref().unwrap();
         let issue = Box::new(Direct::new(failover.command_file.clone()));
         let _inside = self.runtime.enter();
-        let started = Controller::start(failover, &self.config.node, core, issue, Surroundings::default());
+        let started = Controller::start(failover, &self.config.node, core, issue, surroundings);
         self.controller = Some(started.unwrap());
+    }
+
+    /// To start tasks in.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
     }
 
     /// Ends the controller as kill -9 does: nothing is written any more.
