@@ -350,6 +350,7 @@ fn a_master_that_says_that_its_core_is_dead_gets_nothing_back() {
         stage.tell(Input::Heard(CoreVerdict::DeadCrash));
         assert_eq!(stage.plugins(ServiceState::Ok, ServiceState::Ok, 1000), State::Active);
     }
+    assert_eq!(stage.hooks, 1, "not even for a moment");
 }
 
 #[test]

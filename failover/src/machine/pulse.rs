@@ -122,14 +122,14 @@ impl Pulse {
     /// Every moment at which something changes by itself.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> + use<> {
         let HeartbeatSettings { stale_after, restart_grace, .. } = self.settings;
-        match self.word {
-            Word::Nothing => vec![self.heard + restart_grace],
-            Word::Goodbye { grace } => vec![self.heard + grace],
+        let deadlines = match self.word {
+            Word::Nothing => [Some(self.heard + restart_grace), None, None, None],
+            Word::Goodbye { grace } => [Some(self.heard + grace), None, None, None],
             Word::Core { since, dead, .. } => {
-                vec![self.late(), self.heard + stale_after, since + CRASH_CONFIRMATION, dead + restart_grace]
+                [self.late(), self.heard + stale_after, since + CRASH_CONFIRMATION, dead + restart_grace].map(Some)
             }
-        }
-        .into_iter()
+        };
+        deadlines.into_iter().flatten()
     }
 
     fn late(&self) -> Instant {

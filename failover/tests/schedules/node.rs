@@ -95,7 +95,7 @@ impl Node {
 
     pub fn tick(&mut self, at: u64, random: &mut Random) {
         self.core.tick(at, now(at).wall.seconds());
-        if at.is_multiple_of(500) {
+        if at.is_multiple_of(1000) {
             let seen = self.core.seen();
             self.handle(Input::Core(seen), at, random);
         }
