@@ -160,18 +160,18 @@ fn a_core_that_comes_back_is_switched_before_its_status_file_is_there() {
     let mut stage = Stage::new(defaults(0, 0, true));
     stage.machine.handle_order(Order::TakeOver { reason: String::new() }, stage.now()).unwrap();
     stage.drain();
-    stage.core_shows(true);
-    stage.issued.clear();
     stage.tell(Input::Core(LocalCore::Gone));
-    assert_eq!((stage.machine.presence(), stage.issued.len()), (Presence::Between, 0));
+    assert_eq!((stage.machine.presence(), stage.issued.len()), (Presence::Between, 6));
     stage.pass(1000);
     stage.tell(Input::Core(LocalCore::Running(None)));
-    assert_eq!(stage.issued.len(), 6, "{:?}", stage.issued);
-    // The file that the dead core left behind.
-    stage.at -= 1000;
+    assert_eq!(stage.issued.len(), 12, "the next core knows nothing of what was written for the last one");
+
     stage.core_shows(true);
-    stage.at += 1000;
-    assert_eq!(stage.machine.presence(), Presence::Between);
+    let left_behind = stage.machine.core().clone();
+    stage.tell(Input::Core(LocalCore::Gone));
+    stage.pass(5000);
+    stage.tell(Input::Core(left_behind));
+    assert_eq!((stage.issued.len(), stage.machine.presence()), (18, Presence::Between));
 }
 
 #[test]
@@ -184,6 +184,15 @@ fn a_crash_takes_over_after_two_seconds_whatever_the_probes_say() {
     stage.tell(Input::Heard(CoreVerdict::DeadCrash));
     assert_eq!(stage.pass(999), State::Suspect);
     assert_eq!(stage.pass(1), State::Active);
+}
+
+#[test]
+fn a_slow_witness_is_one_too() {
+    let mut stage = Stage::new(Settings { interval: Duration::from_secs(1), ..defaults(0, 1, true) });
+    stage.beats(8, CoreVerdict::Alive);
+    let started = stage.instant(stage.at - 4000);
+    stage.tell(Input::Witness { index: 0, state: ServiceState::Ok, started });
+    assert_eq!(stage.beats(3, CoreVerdict::DeadCrash), State::Active);
 }
 
 #[test]

@@ -11,8 +11,10 @@ use super::pulse::{Life, Pulse};
 use super::settings::Settings;
 use crate::event::Event;
 
-/// A witness's word counts for so many intervals where the master itself is heard.
+/// Where the master itself is heard, a witness's word counts for so many intervals, and for so long at least: it may be a
+/// slow one.
 const WITNESS_INTERVALS: u32 = 3;
+const WITNESS_COUNTS_FOR: Duration = Duration::from_secs(30);
 
 /// How often plugins run while a decision hangs on them.
 pub const HURRIED_INTERVAL: Duration = Duration::from_secs(1);
@@ -258,7 +260,7 @@ impl Evidence {
 
     /// The master is heard, so this node is not cut off from it: what witnesses said lately will do.
     fn heard_witnesses_agree(&self, settings: &Settings, now: Instant) -> bool {
-        let lately = settings.interval * WITNESS_INTERVALS;
+        let lately = (settings.interval * WITNESS_INTERVALS).max(WITNESS_COUNTS_FOR);
         self.witnesses.iter().all(|testimony| testimony.is_some_and(|t| t.well && now <= t.started + lately))
     }
 

@@ -245,9 +245,9 @@ impl World {
         if self.witnesses_are_well {
             self.cut_off_since = at;
         }
-        // A witness that began before may end late, and its word counts for three intervals.
+        // A witness that began before may end late, and its word counts for 30 s.
         let cut_off = Duration::from_millis(at - self.cut_off_since);
-        let known = cut_off > one_round(&self.settings) * 4 && self.settings.witnesses > 0;
+        let known = cut_off > Duration::from_secs(30) + one_round(&self.settings) && self.settings.witnesses > 0;
         assert!(!more || !known, "took over while cut off for {cut_off:?}");
     }
 
