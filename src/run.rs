@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use config::Config;
 use control::{BindError, Control};
-use receiver::Receiver;
+use receiver::{Receiver, Relay, Surroundings};
 use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -85,20 +85,25 @@ pub(crate) struct Roles {
 impl Roles {
     async fn start(config: &Config) -> anyhow::Result<Roles> {
         let mut roles = Roles { receiver: None, sender: None };
-        if let Some(receiver) = &config.receiver {
-            let bound = Receiver::bind(receiver)?;
-            let receiver = Receiver::start(receiver, bound)?;
-            for address in receiver.addresses() {
-                tracing::info!(node = %config.node.name, %address, "receiver listens");
-            }
-            roles.receiver = Some(receiver);
-        }
+        // What can fail because of another program comes first.
+        let bound = config.receiver.as_ref().map(Receiver::bind).transpose()?;
+        let mut surroundings = Surroundings::default();
         if let Some(sender) = &config.sender {
-            roles.sender = Some(Sender::start(sender, &config.node.state_directory, config.core.as_ref()).await?);
+            let echoes = Arc::default();
+            let running = Sender::start(sender, &config.node, config.core.as_ref(), Arc::clone(&echoes)).await?;
             for destination in &sender.destinations {
                 let (name, address) = (&destination.name, &destination.address);
                 tracing::info!(node = %config.node.name, destination = name, %address, "sender sends");
             }
+            surroundings = Surroundings { echoes: Some(echoes), relay: sender.relay_passive.then(|| relay(&running)) };
+            roles.sender = Some(running);
+        }
+        if let (Some(receiver), Some(bound)) = (&config.receiver, bound) {
+            let receiver = Receiver::start(receiver, &config.node, bound, surroundings)?;
+            for address in receiver.addresses() {
+                tracing::info!(node = %config.node.name, %address, "receiver listens");
+            }
+            roles.receiver = Some(receiver);
         }
         Ok(roles)
     }
@@ -114,6 +119,12 @@ impl Roles {
             tracing::info!(?counts, "receiver stopped");
         }
     }
+}
+
+/// The way from the receiver to the sender of the same node.
+fn relay(sender: &Sender) -> Relay {
+    let inlet = sender.inlet();
+    Box::new(move |results| inlet.append(results).map_err(|error| error.to_string()))
 }
 
 /// The signals that a daemon is sent.
