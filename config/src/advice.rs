@@ -22,7 +22,34 @@ impl Config {
                 None => obsessing(main, &mut advice),
             }
         }
+        if self.failover.is_some() {
+            switching(main, &mut advice);
+        }
         advice
+    }
+}
+
+/// What a core must do so that its switches are the controller's alone.
+fn switching(main: &MainConfig, advice: &mut Vec<String>) {
+    if main.enable_notifications() != Some(false) {
+        advice.push(
+            "set enable_notifications=0: without it the core notifies from its start until the controller corrects it"
+                .into(),
+        );
+    }
+    if main.use_retained_program_state() != Some(false) {
+        advice.push(
+            "set use_retained_program_state=0: without it a core that crashed comes back with the switches of its last \
+             save"
+                .into(),
+        );
+    }
+    let soft = "set passive_host_checks_are_soft=1: without it the first DOWN of a host is HARD at once";
+    if main.passive_host_checks_are_soft() != Some(true) && !advice.iter().any(|line| line == soft) {
+        advice.push(soft.into());
+    }
+    if main.check_external_commands() == Some(false) && !advice.iter().any(|line| line.contains("external_commands")) {
+        advice.push("set check_external_commands=1: without it the core takes no commands".into());
     }
 }
 

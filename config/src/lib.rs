@@ -10,6 +10,7 @@
 mod advice;
 mod core;
 mod error;
+mod failover;
 mod findings;
 mod node;
 mod receiver;
@@ -25,6 +26,9 @@ use findings::Findings;
 
 pub use crate::core::Core;
 pub use error::{ConfigError, Position};
+pub use failover::{
+    Failover, HandBack, Heartbeat, MAX_PLUGINS, Mode, Plugin, Probe, Problems, Role, Switch, TakeOverWhen, Watches,
+};
 pub use node::{DEFAULT_CONTROL_SOCKET, Node, control_socket};
 pub use receiver::{Journal, LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
 pub use secret::KeySource;
@@ -45,6 +49,8 @@ pub struct Config {
     pub sender: Option<Sender>,
     /// The receiver's role, on a standby.
     pub receiver: Option<Receiver>,
+    /// The controller's role, on either.
+    pub failover: Option<Failover>,
     /// What is allowed but deserves a second look; `config check` prints it and `run` logs it.
     pub warnings: Vec<String>,
     hints: Vec<String>,
@@ -59,6 +65,7 @@ struct File {
     core: Option<toml::Spanned<core::File>>,
     sender: Option<toml::Spanned<sender::File>>,
     receiver: Option<toml::Spanned<receiver::File>>,
+    failover: Option<toml::Spanned<failover::File>>,
 }
 
 impl Config {
@@ -79,13 +86,15 @@ impl File {
         let sender = self.sender.map(|file| sender::check(file, core.as_ref(), source, &mut findings)).transpose()?;
         let receiver =
             self.receiver.map(|file| receiver::check(file, core.as_ref(), &node, source, &mut findings)).transpose()?;
-        if sender.is_none() && receiver.is_none() {
+        let others = failover::Others { core: core.as_ref(), sends: sender.is_some(), receives: receiver.is_some() };
+        let failover = self.failover.map(|file| failover::check(file, others, source, &mut findings)).transpose()?;
+        if sender.is_none() && receiver.is_none() && failover.is_none() {
             return Err(source.whole(
                 "this file starts no role: add a [sender] section on a master or [[receiver.listener]] on a standby",
             ));
         }
         let Findings { warnings, advice: hints, .. } = findings;
-        Ok(Config { node, core, sender, receiver, warnings, hints })
+        Ok(Config { node, core, sender, receiver, failover, warnings, hints })
     }
 }
 

@@ -1,5 +1,6 @@
-use nagios::{CheckResult, Object, PluginOutput, ReturnCode};
+use nagios::{Attributed, CheckResult, Object, PluginOutput, ReturnCode, stored};
 use nsca::sealed::{Hello, NodeName, SpoolId};
+use spool::Reader;
 use tempfile::TempDir;
 
 use super::*;

@@ -1,0 +1,66 @@
+//! How mode commands reach the local core.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::SystemTime;
+
+use nagios::ModeCommand;
+use nagios::command_file::{CommandFile, CommandFileError};
+
+/// What became of commands.
+pub type Issued = Pin<Box<dyn Future<Output = Result<(), NotIssued>> + Send>>;
+
+/// Whoever writes mode commands into the core's command file.
+pub trait Issue: Send + 'static {
+    /// Writes `commands` in their order, as soon as may be. Silencing ones may overtake check results; others may wait for
+    /// them.
+    ///
+    /// The future ends when all of them are in the command file, or when they will not be. Dropping it withdraws what is
+    /// not yet written. The caller has one batch under way at a time.
+    fn issue(&mut self, commands: Vec<ModeCommand>) -> Issued;
+}
+
+/// The commands were not written. They are issued again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotIssued(pub String);
+
+/// Writes straight into the command file, for nodes that inject no results.
+#[derive(Debug)]
+pub struct Direct {
+    path: PathBuf,
+}
+
+impl Direct {
+    /// For the command file at `path`, which need not exist yet.
+    pub fn new(path: PathBuf) -> Self {
+        Direct { path }
+    }
+}
+
+impl Issue for Direct {
+    fn issue(&mut self, commands: Vec<ModeCommand>) -> Issued {
+        let path = self.path.clone();
+        Box::pin(async move {
+            let writing = tokio::task::spawn_blocking(move || write(path, &commands));
+            let written = writing.await.map_err(|_| NotIssued("the daemon is ending".to_owned()))?;
+            written.map_err(|error| NotIssued(error.to_string()))
+        })
+    }
+}
+
+/// Writes `commands` into the command file at `path`: all of them, or none. Never blocks.
+///
+/// # Errors
+/// There is no core that reads it, or it is full.
+pub fn write(path: PathBuf, commands: &[ModeCommand]) -> Result<(), CommandFileError> {
+    let now = SystemTime::now().into();
+    let mut lines = Vec::new();
+    for command in commands {
+        command.encode(now, &mut lines);
+    }
+    // A few dozen lines fit one atomic write.
+    debug_assert!(lines.len() <= nagios::command::PIPE_BUF);
+    CommandFile::new(path).write(&lines).map(|_| ())
+}

@@ -1,0 +1,139 @@
+//! A real Nagios 4 in a directory of its own, with one host, one service and one contact.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use failover::machine::{Flag, Shown};
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Group, Uid, User};
+
+use crate::process::{Running, until};
+
+const NAGIOS4: &str = "/usr/sbin/nagios4";
+
+pub struct Core {
+    directory: PathBuf,
+    process: Option<Running>,
+}
+
+impl Core {
+    /// Writes its configuration; `settings` come last, so they win.
+    pub fn new(directory: &Path, settings: &str) -> Self {
+        assert!(Path::new(NAGIOS4).exists(), "{NAGIOS4} is missing: apt-get install nagios4-core");
+        fs::create_dir_all(directory.join("checkresults")).unwrap();
+        let core = Core { directory: directory.to_owned(), process: None };
+        core.configure(settings);
+        fs::write(directory.join("objects.cfg"), objects(directory)).unwrap();
+        core
+    }
+
+    pub fn configure(&self, settings: &str) {
+        fs::write(self.main_config(), main_config(&self.directory, settings)).unwrap();
+    }
+
+    pub fn main_config(&self) -> PathBuf {
+        self.directory.join("nagios.cfg")
+    }
+
+    pub fn status_file(&self) -> PathBuf {
+        self.directory.join("status.dat")
+    }
+
+    /// Starts it, and waits for its first status file.
+    pub fn start(&mut self) {
+        let _ = fs::remove_file(self.status_file());
+        self.launch();
+        until("the core's status file", || self.shown());
+    }
+
+    /// Starts it, whatever its last run left behind.
+    pub fn launch(&mut self) {
+        self.process = Some(Running::start(Command::new(NAGIOS4).arg(self.main_config())));
+    }
+
+    /// As a crash does; its workers end, too.
+    pub fn kill(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.end(Signal::SIGKILL);
+    }
+
+    /// As an init system does.
+    pub fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        process.end(Signal::SIGTERM);
+    }
+
+    pub fn shown(&self) -> Option<Shown> {
+        failover::flags::read(&self.status_file()).ok().flatten()
+    }
+
+    /// Waits until its switches for checks and notifications are all on, or off.
+    #[track_caller]
+    pub fn wait_for(&self, on: bool) {
+        let flags = [Flag::ServiceChecks, Flag::HostChecks, Flag::Notifications];
+        until(&format!("switches {on}"), || {
+            let shown = self.shown()?;
+            flags.iter().all(|flag| shown.flags.get(flag) == Some(&on)).then_some(())
+        });
+    }
+
+    /// What its contact was notified of.
+    pub fn notifications(&self) -> String {
+        fs::read_to_string(self.directory.join("notified")).unwrap_or_default()
+    }
+
+    /// Writes one external command.
+    pub fn command(&self, command: &str) {
+        fs::write(self.directory.join("nagios.cmd"), format!("[1] {command}\n")).unwrap();
+    }
+}
+
+fn main_config(directory: &Path, settings: &str) -> String {
+    let path = directory.display();
+    let user = User::from_uid(Uid::current()).unwrap().unwrap().name;
+    let group = Group::from_gid(Gid::current()).unwrap().unwrap().name;
+    let mut text = format!(
+        "log_file={path}/nagios.log\ncfg_file={path}/objects.cfg\nobject_cache_file={path}/objects.cache\n\
+         precached_object_file={path}/objects.precache\nstatus_file={path}/status.dat\ncommand_file={path}/nagios.cmd\n\
+         query_socket={path}/nagios.qh\nlock_file={path}/nagios.lock\ntemp_file={path}/nagios.tmp\ntemp_path={path}\n\
+         check_result_path={path}/checkresults\nstate_retention_file={path}/retention.dat\nlog_archive_path={path}\n\
+         nagios_user={user}\nnagios_group={group}\ninterval_length=1\ncheck_for_updates=0\n\
+         passive_host_checks_are_soft=1\nuse_retained_program_state=0\nservice_inter_check_delay_method=n\n\
+         host_inter_check_delay_method=n\n"
+    );
+    for (key, value) in [
+        ("status_update_interval", "1"),
+        ("check_external_commands", "1"),
+        ("enable_notifications", "0"),
+        ("execute_service_checks", "0"),
+        ("execute_host_checks", "0"),
+    ] {
+        if !settings.contains(key) {
+            text += &format!("{key}={value}\n");
+        }
+    }
+    text + settings
+}
+
+fn objects(directory: &Path) -> String {
+    let path = directory.display();
+    let days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+    let always: String = days.iter().map(|day| format!(" {day} 00:00-24:00\n")).collect();
+    let common = " check_interval 1\n retry_interval 1\n max_check_attempts 1\n check_period always\n \
+                  notification_period always\n notification_interval 0\n contacts somebody\n";
+    format!(
+        "define timeperiod {{\n timeperiod_name always\n alias always\n{always}}}\n\
+         define command {{\n command_name check\n command_line /bin/sh -c 'echo x >> {path}/checked'\n}}\n\
+         define command {{\n command_name notify\n \
+         command_line /bin/sh -c 'echo \"$NOTIFICATIONTYPE$ $SERVICEOUTPUT$\" >> {path}/notified'\n}}\n\
+         define contact {{\n contact_name somebody\n host_notification_period always\n \
+         service_notification_period always\n host_notification_commands notify\n \
+         service_notification_commands notify\n host_notification_options n\n \
+         service_notification_options c,r\n}}\n\
+         define host {{\n host_name web1\n address 127.0.0.1\n check_command check\n{common}}}\n\
+         define service {{\n host_name web1\n service_description disk\n check_command check\n{common}}}\n\
+         define service {{\n host_name web1\n service_description passive\n check_command check\n \
+         active_checks_enabled 0\n{common}}}\n"
+    )
+}
