@@ -5,6 +5,9 @@
 //! {"version":1,"can_seal":["standby","third"]}
 //! ```
 //!
+//! Results go only when a destination is remembered, and a full disk has room again only when results go. So the room for the
+//! next version of the file is taken beforehand: `sealed-peers.partial`, which becomes the file.
+//!
 //! **Invariant:** the file is replaced as a whole, and on the disk before anybody is told so. A file that cannot be read keeps the
 //! sender from starting: taking it for an empty one would let an attacker who strips a mark have what it was to prevent.
 
@@ -17,6 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nsca::greeting::PeerAbility;
 use serde::{Deserialize, Serialize};
+use tracing::debug;
 
 use crate::StartError;
 
@@ -26,6 +30,9 @@ const FILE_NAME: &str = "sealed-peers.json";
 const VERSION: u32 = 1;
 
 const FILE_MODE: u32 = 0o600;
+
+/// Enough for the names of all destinations, unless they are very long.
+const RESERVE_BYTES: usize = 16 << 10;
 
 /// What is remembered of all destinations.
 pub(crate) struct Abilities {
@@ -69,6 +76,7 @@ impl Abilities {
         if can_seal != before {
             write(&path, &can_seal).map_err(StartError::io(&path, "write what is remembered of destinations"))?;
         }
+        reserve(&path);
         Ok(Abilities { path, can_seal: Mutex::new(can_seal) })
     }
 
@@ -120,11 +128,28 @@ fn write(path: &Path, can_seal: &BTreeSet<String>) -> io::Result<()> {
     let contents = Contents { version: VERSION, can_seal: can_seal.clone() };
     let bytes = serde_json::to_vec(&contents)?;
     let partial = path.with_extension("partial");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(FILE_MODE).open(&partial)?;
+    let mut file = open_partial(&partial)?;
     file.write_all(&bytes)?;
+    file.set_len(bytes.len() as u64)?;
     file.sync_all()?;
     fs::rename(&partial, path)?;
-    File::open(path.parent().expect("it is in the state directory"))?.sync_all()
+    File::open(path.parent().expect("it is in the state directory"))?.sync_all()?;
+    reserve(path);
+    Ok(())
+}
+
+/// Takes the room for the next version. Where there is none, the next version needs some.
+fn reserve(path: &Path) {
+    let reserved =
+        open_partial(&path.with_extension("partial")).and_then(|mut file| file.write_all(&[0; RESERVE_BYTES]));
+    if let Err(error) = reserved {
+        debug!(path = %path.display(), %error, "no room reserved");
+    }
+}
+
+/// With the room that it has.
+fn open_partial(partial: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(false).mode(FILE_MODE).open(partial)
 }
 
 #[cfg(test)]
@@ -178,8 +203,24 @@ mod tests {
     fn what_cannot_be_written_is_not_believed() {
         let directory = tempfile::tempdir().unwrap();
         let abilities = open(directory.path(), &["a"]).unwrap();
-        fs::create_dir(directory.path().join("sealed-peers.partial")).unwrap();
+        let partial = directory.path().join("sealed-peers.partial");
+        fs::remove_file(&partial).unwrap();
+        fs::create_dir(partial).unwrap();
         assert!(abilities.remember("a").is_err());
         assert_eq!(abilities.of("a"), PeerAbility::Unknown);
+    }
+
+    #[test]
+    fn the_room_for_the_next_version_is_taken_beforehand() {
+        let directory = tempfile::tempdir().unwrap();
+        let abilities = open(directory.path(), &["a"]).unwrap();
+        let partial = directory.path().join("sealed-peers.partial");
+        let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(&partial).unwrap());
+        let reserved = inode();
+        abilities.remember("a").unwrap();
+        let file = fs::metadata(directory.path().join(FILE_NAME)).unwrap();
+        assert_eq!(std::os::unix::fs::MetadataExt::ino(&file), reserved, "the reserve has become the file");
+        assert_eq!(fs::metadata(&partial).unwrap().len(), RESERVE_BYTES as u64);
+        assert_ne!(inode(), reserved);
     }
 }

@@ -1,7 +1,7 @@
 //! The way into the spool for what this node's receiver took.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use nagios::Attributed;
@@ -14,14 +14,18 @@ use crate::throttle::Throttle;
 /// Takes results that came over the network, to be sent on. Clones lead into the same spool.
 #[derive(Clone)]
 pub struct Inlet {
-    pub(crate) outbox: Arc<Outbox>,
-    pub(crate) counters: Arc<Counters>,
+    outbox: Arc<Outbox>,
+    counters: Arc<Counters>,
     /// Whether such results are wanted.
-    pub(crate) relay_passive: bool,
-    pub(crate) complaint: Arc<std::sync::Mutex<Throttle>>,
+    relay_passive: bool,
+    complaint: Arc<Mutex<Throttle>>,
 }
 
 impl Inlet {
+    pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>, relay_passive: bool) -> Inlet {
+        Inlet { outbox, counters, relay_passive, complaint: Arc::default() }
+    }
+
     /// Writes results into the spool, with their origins; says how many were taken, the first ones. When this returns, they survive
     /// the death of this process, and a power cut after [`spool::COMMIT_WITHIN`].
     ///
@@ -46,7 +50,7 @@ impl Inlet {
         let refused = outcomes[..taken].iter().filter(|outcome| outcome.is_err()).count() as u64;
         self.counters.refused.fetch_add(refused, Relaxed);
         self.counters.relayed.fetch_add(taken as u64 - refused, Relaxed);
-        let mut complaint = self.complaint.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(results) = complaint.count(refused, Instant::now()) {
             warn!(
                 results,
@@ -68,7 +72,7 @@ mod tests {
     use crate::testing::{full_outbox, numbered, outbox};
 
     fn inlet(outbox: Arc<Outbox>, relay_passive: bool) -> Inlet {
-        Inlet { outbox, counters: Arc::default(), relay_passive, complaint: Arc::default() }
+        Inlet::new(outbox, Arc::default(), relay_passive)
     }
 
     fn from(origin: &str, result: CheckResult) -> Attributed {

@@ -13,7 +13,7 @@
 //! | [`perfdata`] | the FIFO: takes only frames that are provably whole |
 //! | `sieve` | keeps back echoes, and passive results where they are not wanted |
 //! | `inlet` | the way in for what this node's receiver took |
-//! | `outbox` | the spool and how far each destination is in it |
+//! | `outbox`, `tap` | the spool and how far each destination is in it; reading it for classic sessions |
 //! | `committer` | makes the spool survive a power cut |
 //! | `shrink` | what a result loses when the spool is too small |
 //! | `link` | connections; batches, confirmation by clean close, retries |
@@ -45,6 +45,7 @@ pub mod sealed;
 mod shrink;
 mod sieve;
 mod status;
+mod tap;
 #[cfg(test)]
 mod testing;
 mod throttle;
@@ -126,12 +127,7 @@ impl Sender {
         let (outbox, abilities) = (Arc::new(outbox), Arc::new(abilities));
         let committer = Committer::start(Arc::clone(&outbox))?;
         let counters = Arc::new(Counters::default());
-        let inlet = Inlet {
-            outbox: Arc::clone(&outbox),
-            counters: Arc::clone(&counters),
-            relay_passive: config.relay_passive,
-            complaint: Arc::default(),
-        };
+        let inlet = Inlet::new(Arc::clone(&outbox), Arc::clone(&counters), config.relay_passive);
         let intakes = Intakes::start(config, &outbox, &counters, echoes)?;
         let (mut tasks, stop) = (JoinSet::new(), Stop::default());
         let status_file = core.and_then(|core| core.status_file.clone());

@@ -31,6 +31,7 @@ use tracing::{debug, error, info, warn};
 use crate::StartError;
 use crate::shrink::ShrinkText;
 use crate::status::SpoolStatus;
+use crate::tap::{Tap, Waiting};
 use crate::throttle::Throttle;
 
 const _: () = assert!(config::MIN_SPOOL_BYTES >= spool::MIN_MAX_SIZE);
@@ -81,25 +82,6 @@ struct Slot {
     tap: Mutex<Tap>,
     /// One link waits.
     arrival: Notify,
-}
-
-/// Where one destination's results come out.
-struct Tap {
-    reader: Reader,
-    /// Records and stretches that could not be used.
-    skipped: u64,
-    /// Those of them up to this sequence, and up to this file and offset, are counted: a batch may be read twice.
-    counted_through: u64,
-    counted_damage: (String, u64),
-    complaint: Throttle,
-}
-
-/// Results in order.
-#[derive(Debug)]
-pub(crate) struct Waiting {
-    pub(crate) results: Vec<CheckResult>,
-    /// Where to read on: above the last result.
-    pub(crate) end: u64,
 }
 
 impl Outbox {
@@ -183,7 +165,7 @@ impl Outbox {
 
     /// What has been skipped on the way to the destination; see [`DestinationStatus`](crate::DestinationStatus).
     pub(crate) fn skipped(&self, destination: usize) -> u64 {
-        self.slots[destination].tap.lock().unwrap_or_else(PoisonError::into_inner).skipped
+        self.slots[destination].tap.lock().unwrap_or_else(PoisonError::into_inner).skipped()
     }
 
     pub(crate) fn status(&self) -> SpoolStatus {
@@ -339,59 +321,7 @@ impl State {
 
 impl Slot {
     fn new(destination: String) -> Slot {
-        let tap = Tap {
-            reader: Reader::from(0),
-            skipped: 0,
-            counted_through: 0,
-            counted_damage: (String::new(), 0),
-            complaint: Throttle::default(),
-        };
-        Slot { destination, tap: Mutex::new(tap), arrival: Notify::new() }
-    }
-}
-
-impl Tap {
-    fn read(
-        &mut self,
-        state: MutexGuard<'_, State>,
-        from: u64,
-        limit: usize,
-        destination: &str,
-    ) -> Result<Waiting, Trouble> {
-        if self.reader.next_sequence() != from {
-            self.reader.seek(from);
-        }
-        let batch = self.reader.next_batch(&state.spool)?;
-        drop(state);
-        let (mut results, mut skipped, mut reason, mut end) = (Vec::new(), 0, None, None);
-        for damage in batch.damage().entries() {
-            let place = (damage.file.clone(), damage.offset);
-            if place > self.counted_damage {
-                skipped += 1;
-                reason = Some(damage.to_string());
-                self.counted_damage = place;
-            }
-        }
-        for record in batch.iter() {
-            if results.len() == limit {
-                end = Some(record.sequence);
-                break;
-            }
-            match stored::decode(record.payload) {
-                Ok((result, _origin)) => results.push(result),
-                Err(error) if record.sequence > self.counted_through => {
-                    skipped += 1;
-                    reason = Some(error.to_string());
-                    self.counted_through = record.sequence;
-                }
-                Err(_) => {}
-            }
-        }
-        self.skipped += skipped;
-        if let Some(skipped) = self.complaint.count(skipped, Instant::now()) {
-            warn!(destination, skipped, reason, "results in the spool cannot be read and were skipped");
-        }
-        Ok(Waiting { results, end: end.unwrap_or(self.reader.next_sequence()) })
+        Slot { destination, tap: Mutex::new(Tap::new()), arrival: Notify::new() }
     }
 }
 

@@ -38,8 +38,9 @@ use tracing::{debug, error, info, trace, warn};
 
 use crate::abilities::Abilities;
 use crate::backoff::{self, Backoff};
-use crate::outbox::{Outbox, Waiting};
+use crate::outbox::Outbox;
 use crate::sealed::{Exchange, History, hello};
+use crate::tap::Waiting;
 use crate::throttle::Throttle;
 use batch::{BatchSize, LINGER};
 use classic::Connection;

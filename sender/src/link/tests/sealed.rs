@@ -291,6 +291,7 @@ async fn what_cannot_be_remembered_is_not_sent() {
     let stage = Stage::new(&standby.address.to_string(), Policy::Auto(psk()), System);
     let (outbox, record, stop) = (stage.outbox, stage.record, Stop::default());
     let in_the_way = stage.directory.path().join("sealed-peers.partial");
+    std::fs::remove_file(&in_the_way).unwrap();
     std::fs::create_dir(&in_the_way).unwrap();
     assert!(outbox.append(&[numbered(1)])[0].is_ok());
     let running = tokio::spawn(stage.link.run(stop.clone()));
