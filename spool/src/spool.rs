@@ -237,8 +237,7 @@ impl<D: Disk> Spool<D> {
             Trouble::DiskFull { .. } | Trouble::QuotaExceeded { .. } => {
                 let since = *self.disk_full_since.get_or_insert(now);
                 let is_over = now >= since + DISK_FULL_PATIENCE;
-                let has_read = self.options.keep == Keep::NewestOfEachKey;
-                if is_over { Some(Loss::History) } else { has_read.then_some(Loss::ReadHistory) }
+                Some(if is_over { Loss::History } else { Loss::ReadHistory })
             }
             _ => None,
         }
