@@ -10,6 +10,7 @@ pub mod nagios4;
 pub mod peers;
 pub mod process;
 pub mod random;
+pub mod sealed;
 pub mod site;
 pub mod standby;
 pub mod wait;
