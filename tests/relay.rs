@@ -84,9 +84,10 @@ impl Pair {
         let receiver = Running::start(Command::new(UNDERSTUDY).args(["run", "--config"]).arg(write_secret(
             &standby_directory.join("understudy.toml"),
             &format!(
-                "[node]\nname = \"standby\"\nstate_directory = \"{}\"\n[core]\nmain_config = \"{}\"\n[[receiver.listener]]\n\
+                "[node]\nname = \"standby\"\nstate_directory = \"{0}/state\"\n\
+                 control_socket = \"{0}/control.sock\"\n[core]\nmain_config = \"{1}\"\n[[receiver.listener]]\n\
                  address = \"127.0.0.1:0\"\npassword = \"{PASSWORD}\"\n",
-                standby_directory.join("state").display(),
+                standby_directory.display(),
                 standby.main_config().display()
             ),
         )));
@@ -146,7 +147,7 @@ fn start_sender(directory: &Path, intake: &Intake, standby: &str) -> Running {
         Intake::PerfdataFifo => format!("perfdata_fifo = \"{path}/perfdata.fifo\"\n"),
     };
     let config = format!(
-        "[node]\nname = \"master\"\nstate_directory = \"{path}\"\n[core]\nstatus_file = \"{path}/status.dat\"\n\
+        "[node]\nname = \"master\"\nstate_directory = \"{path}\"\ncontrol_socket = \"{path}/control.sock\"\n[core]\nstatus_file = \"{path}/status.dat\"\n\
          [sender]\nsocket = \"{path}/ocsp.sock\"\nspill = \"{path}/spill\"\n{fifo}\
          [[sender.destination]]\nname = \"standby\"\naddress = \"{standby}\"\npassword = \"{PASSWORD}\"\n"
     );

@@ -35,7 +35,8 @@ fn check(config: &PathBuf) -> Output {
     Command::new(UNDERSTUDY).args(["config", "check", "--config"]).arg(config).output().unwrap()
 }
 
-const STANDBY: &str = "[node]\nname = \"standby\"\nstate_directory = \"DIR/state\"\n[core]\ncommand_file = \"DIR/nagios.cmd\"\n[[receiver.listener]]\n\
+const STANDBY: &str = "[node]\nname = \"standby\"\nstate_directory = \"DIR/state\"\n\
+    control_socket = \"DIR/control.sock\"\n[core]\ncommand_file = \"DIR/nagios.cmd\"\n[[receiver.listener]]\n\
     address = \"127.0.0.1:0\"\npassword = \"PASSWORD\"\n";
 
 #[test]
@@ -133,7 +134,7 @@ fn an_address_in_use_ends_the_daemon_with_a_hint() {
 fn a_wrong_configuration_ends_both_commands_with_64_and_the_place() {
     let directory = TempDir::new().unwrap();
     let config = write_config(&directory, &STANDBY.replace("address", "adress"));
-    let place = format!("{}:6:1: unknown field `adress`", config.display());
+    let place = format!("{}:8:1: unknown field `adress`", config.display());
     let checked = check(&config);
     assert_eq!(checked.status.code(), Some(64));
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();

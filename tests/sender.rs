@@ -102,7 +102,8 @@ fn every_stock_daemon_writes_what_it_writes_for_stock_send_nsca() {
     let path = directory.path().display();
     let toml: String = destinations.iter().map(Destination::toml).collect();
     let config = format!(
-        "[node]\nname = \"master\"\nstate_directory = \"{path}\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\nspill = \"{path}/spill\"\n{toml}"
+        "[node]\nname = \"master\"\nstate_directory = \"{path}\"\n\
+         control_socket = \"{path}/control.sock\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\nspill = \"{path}/spill\"\n{toml}"
     );
     let config = write_secret(&directory.path().join("understudy.toml"), &config);
     let mut sender = Running::start(Command::new(UNDERSTUDY).args(["run", "--config"]).arg(config));

@@ -31,7 +31,8 @@ const ALL_WITHIN: Duration = Duration::from_secs(60);
 fn start_receiver(directory: &Path, port: u16) -> (Running, Recorder) {
     let core = Recorder::start(&directory.join("nagios.cmd"));
     let toml = format!(
-        "[node]\nname = \"standby\"\nstate_directory = \"{0}/receiver\"\n[core]\ncommand_file = \"{0}/nagios.cmd\"\n\
+        "[node]\nname = \"standby\"\nstate_directory = \"{0}/receiver\"\n\
+         control_socket = \"{0}/receiver.sock\"\n[core]\ncommand_file = \"{0}/nagios.cmd\"\n\
          [[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\nencryption = \"rijndael-128\"\n\
          password = \"{PASSWORD}\"\n",
         directory.display()

@@ -37,7 +37,10 @@ fn node_and_core(node: &Node, core: CoreKind) -> String {
         ),
     };
     let state_directory = quoted(&node.path("state"));
-    format!("[node]\nname = {name}\nstate_directory = {state_directory}\n\n[core]\n{core}")
+    format!(
+        "[node]\nname = {name}\nstate_directory = {state_directory}\ncontrol_socket = {}\n\n[core]\n{core}",
+        quoted(&node.path("control.sock"))
+    )
 }
 
 fn secret() -> String {

@@ -56,6 +56,7 @@ impl Standby {
             &directory.path().join("standby.toml"),
             &format!(
                 "[node]\nname = \"standby\"\nstate_directory = \"{path}/state\"\n\
+                 control_socket = \"{path}/control.sock\"\n\
                  [core]\n{core}\ncommand_file = \"{path}/nagios.cmd\"\ncheck_result_path = \"{path}/checkresults\"\n\
                  [receiver]\n{receiver}\n\
                  [[receiver.listener]]\naddress = \"127.0.0.1:0\"\npassword = \"{PASSWORD}\"\n{listener}\n"
