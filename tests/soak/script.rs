@@ -56,7 +56,9 @@ impl Script {
             for (begin, end) in episodes(random, length, 5_000, 300) {
                 acts.extend([(begin, Act::Kill(who)), (end, Act::Start(who))]);
             }
-            for (begin, end) in episodes(random, length, 15_000, 700) {
+            // Each costs the sender the older results of what waits in its spool.
+            let gap = if who == Who::Sender { 60_000 } else { 25_000 };
+            for (begin, end) in episodes(random, length, gap, 700) {
                 acts.extend([(begin, Act::FillDisk(who)), (end, Act::FreeDisk(who))]);
             }
         }
