@@ -54,16 +54,16 @@ fn nothing_that_was_delivered_is_lost_whatever_dies() {
     println!("{} results delivered, {} of them spilled", fed.results(), fed.spilled);
     println!("{}", summary(&script));
 
-    wait_for_all(&mut cast, &fed);
-    settle(&cast, &fed);
-    let told = wait_for_agreement(&cast);
-    told.assert_newest_is_last();
-
+    let told = wait_for_all(&mut cast, &fed);
     let dropped = dropped_when_full(&cast.sender.said(), &cast.standbys[1].receiver.said());
     let missing = told.missing(&fed);
     println!("{} results are missing, {dropped} were dropped when a disk was full", missing.len());
     assert!(missing.len() <= dropped);
     assert!(missing.iter().max() <= cast.events.room_again.iter().max(), "lost although no disk was full any more");
+
+    settle(&cast, &fed);
+    let told = wait_for_agreement(&cast);
+    told.assert_newest_is_last();
     let bound = Bound::new(&cast.events, &cast.recorder.lines());
     println!("{} lines told something again, at most {} are explained: {bound:?}", told.again, bound.total());
     assert!(told.again <= bound.total());
@@ -105,15 +105,15 @@ fn summary(script: &Script) -> String {
 }
 
 /// Waits until the recording core was told the newest result of every object.
-fn wait_for_all(cast: &mut Cast, fed: &Fed) {
+fn wait_for_all(cast: &mut Cast, fed: &Fed) -> Told {
     let mut seen = 0;
-    wait::until_within(ALL_WITHIN, "every delivered result in the command file", || {
+    wait::until_within(ALL_WITHIN, "the newest result of every object in the command file", || {
         cast.tend();
         let lines = cast.recorder.count();
         let is_new = std::mem::replace(&mut seen, lines) != lines;
         // Reading everything takes a while.
-        (is_new && Told::of(&cast.recorder.lines()).is_over(fed)).then_some(())
-    });
+        is_new.then(|| Told::of(&cast.recorder.lines())).filter(|told| told.is_over(fed))
+    })
 }
 
 /// Stops the master's checks and waits until the standby's core shows what was fed, and what the master's core shows.

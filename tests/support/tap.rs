@@ -24,10 +24,13 @@ pub struct Message<'a> {
     pub bytes: &'a mut Vec<u8>,
 }
 
-/// What is done to messages. What is left in [`Message::bytes`] goes on.
+/// What is done to a message. What is left in [`Message::bytes`] goes on.
+type Act = dyn FnMut(Message<'_>) + Send;
+
+/// What is done to messages.
 #[derive(Clone)]
 pub struct Tap {
-    act: Arc<Mutex<dyn FnMut(Message<'_>) + Send>>,
+    act: Arc<Mutex<Act>>,
     /// Everything but the init packets passes as it comes: what follows may be a classic session.
     only_init: bool,
 }
