@@ -6,7 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{EXIT_USAGE, config_check, demo, run};
+use crate::daemon::Daemon;
+use crate::{DEFAULT_CONFIG, EXIT_USAGE, config_check, demo, forget, key, run, status};
 
 /// A warm standby for Nagios, Icinga 1 and Naemon.
 ///
@@ -26,6 +27,30 @@ enum Command {
     /// Work with the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Says how the running daemon is
+    ///
+    /// The first line is the verdict: OK, or WARNING with reasons. The exit code is 0 whatever the verdict, and 1 when no
+    /// daemon answers.
+    Status {
+        /// Prints the JSON document behind the text; its `warnings` are the verdict
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Makes the running sender forget that a destination could seal its sessions
+    ///
+    /// A sender with sealed = "auto" that has once had a sealed session with a destination refuses classic ones from then
+    /// on, since somebody in between could pretend that the destination has become a stock nsca. If it has, say so with
+    /// this command.
+    Forget {
+        /// The destination's name in the configuration
+        destination: String,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Prints a new random key for `key_file`
+    Key,
     /// Shows a master, a standby and the relay between them on this machine
     Demo {
         /// Which cores to run; default: nagios4 where it is installed
@@ -55,7 +80,7 @@ enum ConfigCommand {
 #[derive(Args)]
 struct ConfigFile {
     /// The configuration file
-    #[arg(long, short, value_name = "FILE", default_value = "/etc/understudy/understudy.toml")]
+    #[arg(long, short, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     config: PathBuf,
 }
 
@@ -88,6 +113,9 @@ pub(crate) fn main() -> ExitCode {
     match cli.command {
         Command::Run(file) => run::main(&file.config),
         Command::Config(ConfigCommand::Check(file)) => config_check::main(&file.config),
+        Command::Status { json, daemon } => status::main(&daemon, json),
+        Command::Forget { destination, daemon } => forget::main(&daemon, &destination),
+        Command::Key => key::main(),
         Command::Demo { core } => demo::main(core.map(|core| match core {
             DemoCore::Builtin => ::demo::CoreKind::Builtin,
             DemoCore::Nagios4 => ::demo::CoreKind::Nagios4,

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use config::{Config, Core, Receiver, Route, Sender};
+use config::{Config, Core, KeySource, Receiver, Route, Sender};
+use nsca::greeting::Policy;
 
 use crate::EXIT_USAGE;
 
@@ -32,6 +33,8 @@ fn print(path: &Path, config: &Config) {
     if let Some(core) = &config.core {
         print_core(core);
     }
+    let socket = config.node.control_socket.display();
+    println!("  and answers `understudy status` at {socket}, for its owner and group alone");
     for warning in &config.warnings {
         println!("warning: {warning}");
     }
@@ -59,6 +62,10 @@ fn print_sender(sender: &Sender, state_directory: &Path) {
     for destination in &sender.destinations {
         let (name, address, method) = (&destination.name, &destination.address, destination.secret.method());
         println!("    and sends them to {name:?} at {address}, encrypted with {method}");
+        println!("      {}", sealing(&destination.sealed, destination.key_source.as_ref()));
+    }
+    if !sender.relay_passive {
+        println!("    and sends no passive results (relay_passive = false)");
     }
 }
 
@@ -69,6 +76,7 @@ fn print_receiver(receiver: &Receiver) {
         let age = listener.max_packet_age.map_or("any age".to_owned(), |age| format!("up to {age:?} old"));
         let who = if listener.allow.is_empty() { "everyone".to_owned() } else { join(&listener.allow) };
         println!("    on {address} for {who}, encrypted with {method}, packets {age}");
+        println!("      {}", sealing(&listener.sealed, listener.key_source.as_ref()));
     }
     if let Some(journal) = &receiver.journal {
         println!("    and keeps what was accepted in {}", journal.directory.display());
@@ -79,6 +87,20 @@ fn print_receiver(receiver: &Receiver) {
     }
     if let Some(rate) = receiver.max_rate {
         println!("    at most {rate} results per second");
+    }
+}
+
+/// Whether sessions are sealed, and with which key.
+fn sealing(policy: &Policy, source: Option<&KeySource>) -> String {
+    let key = match source {
+        Some(KeySource::File(path)) => format!("with the key in {}", path.display()),
+        Some(KeySource::Password) => "with a key from the password".to_owned(),
+        None => String::new(),
+    };
+    match policy {
+        Policy::Off => "never sealed".to_owned(),
+        Policy::Auto(_) => format!("sealed where the other side is an Understudy, {key}"),
+        Policy::Require(_) => format!("always sealed, {key}; classic sessions are refused"),
     }
 }
 

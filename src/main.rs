@@ -2,12 +2,18 @@
 //!
 //! Called by the name `nsca`, `send_nsca` or `understudy-ocsp` (a link), the program is that one.
 
+mod answers;
 mod cli;
 mod config_check;
+mod daemon;
 mod demo;
+mod forget;
+mod key;
 mod logging;
 mod notify;
+mod report;
 mod run;
+mod status;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,6 +21,9 @@ use std::process::ExitCode;
 
 /// The exit code for a wrong command line or configuration: `EX_USAGE` of sysexits.h.
 const EXIT_USAGE: u8 = 64;
+
+/// The configuration file of a daemon that is told no other.
+const DEFAULT_CONFIG: &str = "/etc/understudy/understudy.toml";
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os();

@@ -2,14 +2,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use config::Config;
+use control::{BindError, Control};
 use receiver::Receiver;
 use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::answers::Answers;
 use crate::{EXIT_USAGE, logging, notify};
 
 /// How long the daemon may take to send and inject what is waiting when it is told to stop. Shorter than the 90 s
@@ -30,7 +33,7 @@ pub(crate) fn main(path: &Path) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    match serve(&config) {
+    match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -39,26 +42,44 @@ pub(crate) fn main(path: &Path) -> ExitCode {
     }
 }
 
-fn serve(config: &Config) -> anyhow::Result<()> {
+fn serve(config: Config) -> anyhow::Result<()> {
     receiver::raise_open_files();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("cannot watch for signals")?;
-        let roles = Roles::start(config).await?;
-        notify::ready(&format!("{} is running", config.node.name));
+        let control = bind_control(&config.node.control_socket)?;
+        let roles = Roles::start(&config).await?;
+        let answers = Arc::new(Answers { config, started: Instant::now(), roles });
+        let serving = control.map(|control| control.serve(answers.clone())).transpose()?;
+        notify::ready(&format!("{} is running", answers.config.node.name));
         let watchdog = tokio::spawn(notify::feed_watchdog());
         signals.end().await;
         notify::stopping();
-        roles.stop().await;
+        if let Some(serving) = serving {
+            serving.stop().await;
+        }
+        Arc::into_inner(answers).expect("the control socket has let go of it").roles.stop().await;
         watchdog.abort();
         Ok(())
     })
 }
 
+/// Binds the control socket. Without systemd nobody may have made the default directory; where no other socket is named,
+/// the daemon does its work without one.
+fn bind_control(socket: &Path) -> Result<Option<Control>, BindError> {
+    match Control::bind(socket) {
+        Err(error @ BindError::NoDirectory(_)) if socket == Path::new(config::DEFAULT_CONTROL_SOCKET) => {
+            tracing::warn!(%error, "no control socket: `understudy status` cannot reach this daemon");
+            Ok(None)
+        }
+        bound => bound.map(Some),
+    }
+}
+
 /// What runs.
-struct Roles {
-    receiver: Option<Receiver>,
-    sender: Option<Sender>,
+pub(crate) struct Roles {
+    pub(crate) receiver: Option<Receiver>,
+    pub(crate) sender: Option<Sender>,
 }
 
 impl Roles {

@@ -25,8 +25,9 @@ use findings::Findings;
 
 pub use crate::core::Core;
 pub use error::{ConfigError, Position};
-pub use node::{DEFAULT_CONTROL_SOCKET, Node};
+pub use node::{DEFAULT_CONTROL_SOCKET, Node, control_socket};
 pub use receiver::{Journal, LONGEST_PACKET_AGE, Limits, Listener, Receiver, Route};
+pub use secret::KeySource;
 pub use sender::{Destination, MAX_NAME_BYTES, MIN_SPOOL_BYTES, PerfdataFifo, Sender, Spool};
 pub use values::{Address, DEFAULT_PORT};
 

@@ -1,14 +1,14 @@
 //! `[node]`: this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nsca::sealed::NodeName;
 use serde::Deserialize;
 use toml::Spanned;
 
-use crate::ConfigError;
 use crate::core::absolute;
 use crate::error::Source;
+use crate::{ConfigError, read_bounded};
 
 /// Where the daemon listens for commands unless the configuration says otherwise.
 pub const DEFAULT_CONTROL_SOCKET: &str = "/run/understudy/control.sock";
@@ -24,6 +24,30 @@ pub struct Node {
     /// Where `understudy status` and the other commands reach the daemon. Default: `/run/understudy/control.sock`. It is
     /// for its owner and group alone.
     pub control_socket: PathBuf,
+}
+
+/// Where the daemon of the configuration file at `path` listens for commands.
+///
+/// Nothing else in the file is looked at, and no file that it names: who may talk to the daemon need not be able to read
+/// its secrets.
+///
+/// # Errors
+///
+/// When the file cannot be read, is no TOML, or names something else than an absolute path.
+pub fn control_socket(path: &Path) -> Result<PathBuf, ConfigError> {
+    #[derive(Deserialize, Default)]
+    struct Configuration {
+        #[serde(default)]
+        node: Socket,
+    }
+    #[derive(Deserialize, Default)]
+    struct Socket {
+        control_socket: Option<Spanned<PathBuf>>,
+    }
+    let text = read_bounded(path)?;
+    let source = Source::new(path, &text);
+    let configuration: Configuration = toml::from_str(&text).map_err(|e| source.toml(&e))?;
+    configuration.node.control_socket.map_or_else(|| Ok(DEFAULT_CONTROL_SOCKET.into()), |path| absolute(path, &source))
 }
 
 #[derive(Deserialize, Default)]

@@ -19,7 +19,7 @@ use crate::error::Source;
 use crate::findings::Findings;
 use crate::node::Node;
 use crate::values::{Encryption, HumanDuration};
-use crate::{ConfigError, secret};
+use crate::{ConfigError, KeySource, secret};
 
 /// The most listeners of one receiver.
 const MAX_LISTENERS: usize = 64;
@@ -114,6 +114,8 @@ pub struct Listener {
     pub secret: Secret,
     /// Whether sessions with another Understudy are sealed. Default: when it asks for it, with a key from the password.
     pub sealed: Policy,
+    /// Where the key of sealed sessions comes from, if there are any.
+    pub key_source: Option<KeySource>,
     /// How old a packet may be, and how far ahead the peer's clock. `None`: not checked. Default: 30 s.
     pub max_packet_age: Option<Duration>,
     /// Who may connect. Empty: everyone.
@@ -295,11 +297,12 @@ impl ListenerFile {
             address, encryption, password, password_file, key_file, sealed, max_packet_age, allow, ..
         } = self;
         let keys = secret::File { encryption, password, password_file, key_file, sealed };
-        let secret::Keys { secret, sealed } = secret::check(keys, span, source, findings)?;
+        let secret::Keys { secret, sealed, key_source } = secret::check(keys, span, source, findings)?;
         Ok(Listener {
             address: socket_address(&address, source)?,
             secret,
             sealed,
+            key_source,
             max_packet_age: packet_age(max_packet_age, source)?,
             allow: networks(&allow, source)?,
             strict_mode_spoofing: self.strict_mode_spoofing,

@@ -47,6 +47,17 @@ pub(crate) struct Keys {
     pub(crate) secret: Secret,
     /// For sealed ones.
     pub(crate) sealed: Policy,
+    /// Where the key in `sealed` comes from.
+    pub(crate) key_source: Option<KeySource>,
+}
+
+/// Where the key of sealed sessions comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeySource {
+    /// This file.
+    File(PathBuf),
+    /// It is derived from the password of classic sessions.
+    Password,
 }
 
 /// A password, and where the configuration names it.
@@ -66,9 +77,9 @@ pub(crate) fn check(
     let never_classic = sealed.as_ref().is_some_and(|sealed| *sealed.get_ref() == Sealed::Require);
     let method = encryption.map_or(Method::Rijndael128, |e| e.0);
     let password = read(password, password_file, source)?;
-    let sealed = policy(sealed, key_file, password.as_ref(), method, source, findings)?;
+    let (sealed, key_source) = policy(sealed, key_file, password.as_ref(), method, source, findings)?;
     if never_classic && password.is_none() {
-        return Ok(Keys { secret: Secret::new(Method::None, b""), sealed });
+        return Ok(Keys { secret: Secret::new(Method::None, b""), sealed, key_source });
     }
     if !never_classic {
         weakness(method).into_iter().for_each(|warning| findings.warn(warning));
@@ -83,7 +94,7 @@ pub(crate) fn check(
         }
         Some(Password { bytes, .. }) => bytes,
     };
-    Ok(Keys { secret: Secret::new(method, &bytes), sealed })
+    Ok(Keys { secret: Secret::new(method, &bytes), sealed, key_source })
 }
 
 /// The password, if there is one.
@@ -121,21 +132,25 @@ fn policy(
     method: Method,
     source: &Source<'_>,
     findings: &mut Findings,
-) -> Result<Policy, ConfigError> {
+) -> Result<(Policy, Option<KeySource>), ConfigError> {
     let wanted = sealed.as_ref().map_or(Sealed::Auto, |sealed| *sealed.get_ref());
-    let key = match (wanted, key_file, password) {
+    let (key, key_source) = match (wanted, key_file, password) {
         (Sealed::Off, Some(key_file), _) => {
             return Err(source.at(key_file.span(), "key_file has no use where sealed = \"off\": remove one of them"));
         }
-        (Sealed::Off, None, _) => return Ok(Policy::Off),
-        (_, Some(file), _) => read_key(file.get_ref()).map_err(|e| source.at(file.span(), e))?,
+        (Sealed::Off, None, _) => return Ok((Policy::Off, None)),
+        (_, Some(file), _) => {
+            let key = read_key(file.get_ref()).map_err(|e| source.at(file.span(), e))?;
+            (key, KeySource::File(file.into_inner()))
+        }
         (_, None, Some(password)) if !password.bytes.is_empty() => {
             remark_on_derived_key(method, findings);
-            findings.key_from(&password.bytes).map_err(|e| source.at(password.span.clone(), e.to_string()))?
+            let key = findings.key_from(&password.bytes);
+            (key.map_err(|e| source.at(password.span.clone(), e.to_string()))?, KeySource::Password)
         }
         // What nobody asked for need not be possible.
         (_, None, _) => match sealed {
-            None => return Ok(Policy::Off),
+            None => return Ok((Policy::Off, None)),
             Some(sealed) => {
                 let advice = "sealed sessions need a secret: make one with `understudy key`, copy it to both sides, and add \
                               key_file = \"/etc/understudy/key\"";
@@ -143,7 +158,8 @@ fn policy(
             }
         },
     };
-    Ok(if wanted == Sealed::Require { Policy::Require(key) } else { Policy::Auto(key) })
+    let policy = if wanted == Sealed::Require { Policy::Require(key) } else { Policy::Auto(key) };
+    Ok((policy, Some(key_source)))
 }
 
 fn remark_on_derived_key(method: Method, findings: &mut Findings) {

@@ -15,7 +15,7 @@ use crate::core::{Core, absolute};
 use crate::error::Source;
 use crate::findings::Findings;
 use crate::values::{Address, Encryption, Mode, Size};
-use crate::{ConfigError, secret};
+use crate::{ConfigError, KeySource, secret};
 
 /// The most destinations of one sender. Each costs a connection and a place in the spool.
 const MAX_DESTINATIONS: usize = 64;
@@ -83,6 +83,8 @@ pub struct Destination {
     pub secret: Secret,
     /// Whether sessions with another Understudy are sealed. Default: when it can, with a key from the password.
     pub sealed: Policy,
+    /// Where the key of sealed sessions comes from, if there are any.
+    pub key_source: Option<KeySource>,
     /// The size of packet that its daemon takes. Default: that of NSCA 2.9 and later.
     pub packet_size: PacketSize,
 }
@@ -234,12 +236,13 @@ impl DestinationFile {
             return Err(source.at(name.span(), format!("a name of more than {MAX_NAME_BYTES} bytes: shorten it")));
         }
         let keys = secret::File { encryption, password, password_file, key_file, sealed };
-        let secret::Keys { secret, sealed } = secret::check(keys, span, source, findings)?;
+        let secret::Keys { secret, sealed, key_source } = secret::check(keys, span, source, findings)?;
         Ok(Destination {
             name: name.into_inner(),
             address,
             secret,
             sealed,
+            key_source,
             packet_size: if legacy_2_7_mode { PacketSize::Legacy } else { PacketSize::Modern },
         })
     }

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use config::{Config, ConfigError};
+use config::{Config, ConfigError, KeySource};
 use nsca::greeting::Policy;
 use tempfile::TempDir;
 
@@ -90,6 +90,35 @@ fn sessions_are_sealed_when_both_can_unless_it_is_said_otherwise() {
     let open = STANDBY.replace("password_file = \"DIR/password\"", "encryption = \"none\"");
     let listener = site.read(&open).unwrap().receiver.unwrap().listeners.remove(0);
     assert!(matches!(listener.sealed, Policy::Off), "without any secret");
+}
+
+#[test]
+fn it_is_known_where_the_key_of_sealed_sessions_comes_from() {
+    let site = Site::new();
+    site.secret_file("key", nsca::sealed::key_file_text(&[7; 32]).as_bytes());
+    let of =
+        |extra: &str| site.read(&format!("{MASTER}{extra}")).unwrap().sender.unwrap().destinations.remove(0).key_source;
+    assert_eq!(of(""), Some(KeySource::Password));
+    assert_eq!(of("key_file = \"DIR/key\"\n"), Some(KeySource::File(site.path("key"))));
+    assert_eq!(of("sealed = \"off\"\n"), None);
+    assert_eq!(site.read(STANDBY).unwrap().receiver.unwrap().listeners[0].key_source, Some(KeySource::Password));
+}
+
+/// Whoever may talk to the daemon finds its socket, also without its secrets, and while the file has mistakes elsewhere.
+#[test]
+fn the_control_socket_is_found_without_reading_the_rest() {
+    let site = Site::new();
+    let socket = |toml: &str| {
+        site.secret_file("understudy.toml", toml.as_bytes());
+        config::control_socket(&site.path("understudy.toml"))
+    };
+    let named = "[node]\ncontrol_socket = \"/run/other.sock\"\n[sender]\nmistake = 1\npassword_file = \"/absent\"\n";
+    assert_eq!(socket(named).unwrap(), Path::new("/run/other.sock"));
+    assert_eq!(socket(&MASTER.replace("DIR", "/absent")).unwrap(), Path::new(config::DEFAULT_CONTROL_SOCKET));
+    let relative = socket("[node]\ncontrol_socket = \"other.sock\"\n").unwrap_err();
+    assert_eq!(relative.position().unwrap().line, 2, "{relative}");
+    assert!(socket("[node").is_err());
+    assert!(config::control_socket(&site.path("absent")).is_err());
 }
 
 #[test]

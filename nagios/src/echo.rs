@@ -55,12 +55,12 @@ impl Echoes {
         if result.check_type != Some(CheckType::Passive) {
             return false;
         }
-        let key = self.key(result);
-        if !take_one(&mut self.expected, key) {
-            return false;
-        }
-        *self.consumed.entry(key).or_default() += 1;
-        true
+        self.take(self.key(result))
+    }
+
+    /// A result that was [expected](Echoes::expect) is not written after all.
+    pub fn withdraw(&mut self, result: &CheckResult) {
+        self.take(self.key(result));
     }
 
     /// How many are expected.
@@ -71,6 +71,15 @@ impl Echoes {
     /// Whether none is expected.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether one with this key was expected. It is no more then.
+    fn take(&mut self, key: u64) -> bool {
+        let expected = take_one(&mut self.expected, key);
+        if expected {
+            *self.consumed.entry(key).or_default() += 1;
+        }
+        expected
     }
 
     fn expire(&mut self, now: Instant) {
@@ -136,6 +145,19 @@ mod tests {
         assert!(echoes.consume(&told(2, 100), now));
         assert!(!echoes.consume(&told(2, 100), now), "a second one is a result of its own");
         assert!(echoes.is_empty());
+    }
+
+    #[test]
+    fn what_was_withdrawn_is_not_expected() {
+        let (mut echoes, now) = (Echoes::default(), Instant::now());
+        echoes.expect(&service(2, 100), now);
+        echoes.expect(&service(2, 100), now);
+        echoes.withdraw(&service(2, 100));
+        assert_eq!(echoes.len(), 1);
+        assert!(echoes.consume(&told(2, 100), now));
+        assert!(!echoes.consume(&told(2, 100), now));
+        echoes.withdraw(&service(2, 100));
+        assert!(echoes.is_empty(), "what is not expected cannot be withdrawn");
     }
 
     #[test]

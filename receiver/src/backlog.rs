@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use nagios::CheckResult;
-use tokio_util::sync::CancellationToken;
+use nagios::{Attributed, CheckResult};
 
+use crate::core_watch::OwnTimes;
+use crate::injector::Rule;
 use crate::journal::{Journal, Tail};
 use crate::memory;
 
@@ -25,11 +26,25 @@ pub(crate) enum Waiting {
 
 /// What there is for the injector.
 pub(crate) enum Next {
-    Results(Vec<CheckResult>),
-    /// Nothing for now: time to look after the core.
-    Quiet,
+    Results(Vec<Attributed>),
+    /// Nothing for now.
+    Nothing,
+    /// Everything up to [`Selection::until`] is done.
+    Reached,
+    /// A result that can be judged only when [`Selection::own_times`] are known.
+    Unjudged,
     /// Nothing, and nothing more will come.
     Ended,
+}
+
+/// Which results the injector asks for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    pub(crate) rule: Rule,
+    /// When the core checked objects itself, if that is known.
+    pub(crate) own_times: Option<Arc<OwnTimes>>,
+    /// None behind this sequence.
+    pub(crate) until: Option<u64>,
 }
 
 /// Why results were not taken; their sender has to keep them.
@@ -62,11 +77,20 @@ impl Backlog {
 }
 
 impl Waiting {
-    /// Lends the next results, when what was lent before is [done](Waiting::done) or taken back.
-    pub(crate) async fn next(&mut self, closing: &CancellationToken) -> Next {
+    /// Lends the next results, when what was lent before is [done](Waiting::done) or taken back. Never waits for any.
+    pub(crate) async fn read(&mut self, selection: &Selection) -> Next {
         match self {
-            Waiting::Memory(queue) => queue.next().await,
-            Waiting::Journal(tail) => tail.next(closing).await,
+            // A queue that knows no core that becomes active has nothing to select.
+            Waiting::Memory(queue) => queue.read(),
+            Waiting::Journal(tail) => tail.read(selection).await,
+        }
+    }
+
+    /// Waits until there may be something to read.
+    pub(crate) async fn wait(&mut self) {
+        match self {
+            Waiting::Memory(queue) => queue.wait().await,
+            Waiting::Journal(tail) => tail.wait().await,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Whether the core restarted, so that it needs the newest results again.
+//! Whether the core restarted, so that it needs the newest results again; whether it is active; and, on request, when it
+//! last checked each object itself.
 //!
 //! Two things tell: its command file had no reader for a while, or is another one; and `program_start` in its status file
 //! changed. One restart is usually told by both, and counts once: a run of the core that began before its reader was seen
@@ -12,17 +13,25 @@
 //! given␊              the core has everything; when its run began is not known
 //! ```
 
+mod activity;
+mod own_checks;
 mod restarts;
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use nagios::status::{BlockKind, StatusError, StatusReader};
+use nagios::ModeCommand;
+use nagios::status::{StatusError, StatusReader};
+use tokio::sync::Notify;
 
 use crate::episode::Episode;
+use activity::Activity;
+use own_checks::OwnChecks;
+pub(crate) use own_checks::OwnTimes;
 pub(crate) use restarts::Inode;
 use restarts::{Mark, Restarts};
 
@@ -35,12 +44,18 @@ const UNREADABLE_AFTER: Duration = Duration::from_secs(10);
 /// How much of the status file is read at once: what is wanted is at its beginning.
 const READ_BYTES: usize = 16 << 10;
 
+/// Which status file it is: modification time in seconds and nanoseconds, inode.
+type Version = (i64, i64, u64);
+
 /// Watches one core.
 pub(crate) struct CoreWatch {
     restarts: Restarts,
+    activity: Activity,
+    /// None without a status file.
+    own_checks: Option<OwnChecks>,
     status_file: Option<PathBuf>,
-    /// Of the status file read last: modification time and inode.
-    seen: Option<(i64, i64, u64)>,
+    /// The status file of which the beginning was read last.
+    seen: Option<Version>,
     mark_file: PathBuf,
     written: Option<Mark>,
     due: Option<Instant>,
@@ -48,13 +63,15 @@ pub(crate) struct CoreWatch {
 }
 
 impl CoreWatch {
-    /// Goes on where the last process with this journal ended.
-    pub(crate) fn new(journal: &config::Journal) -> Self {
+    /// Goes on where the last process with this journal ended. `wake` is notified when the core's own checks are known.
+    pub(crate) fn new(journal: &config::Journal, wake: &Arc<Notify>) -> Self {
         let mark_file = journal.directory.with_extension("core");
         // A mark that cannot be read is as good as none: the journal begins next to a running core.
         let written = fs::read_to_string(&mark_file).ok().and_then(|text| Mark::parse(&text));
         CoreWatch {
             restarts: Restarts::new(written),
+            activity: Activity::default(),
+            own_checks: journal.status_file.clone().map(|path| OwnChecks::new(path, wake.clone())),
             status_file: journal.status_file.clone(),
             seen: None,
             mark_file,
@@ -82,12 +99,9 @@ impl CoreWatch {
         let Some(path) = self.status_file.clone() else {
             return;
         };
-        match self.program_start(&path) {
-            Ok(started) => {
+        match self.read_program_status(&path) {
+            Ok(()) => {
                 self.unreadable.ends(now);
-                if let Some(started) = started {
-                    self.restarts.handle_program_start(started);
-                }
             }
             Err(error) => {
                 if self.unreadable.goes_on(UNREADABLE_AFTER, now).is_some() {
@@ -123,30 +137,58 @@ impl CoreWatch {
         self.write_mark();
     }
 
-    /// When the core started, if its status file was written since the last time.
-    fn program_start(&mut self, path: &Path) -> Result<Option<i64>, StatusError> {
+    /// Whether the core notifies or runs checks itself.
+    pub(crate) fn is_active(&self) -> bool {
+        self.activity.is_active()
+    }
+
+    /// The core was given these commands.
+    pub(crate) fn commanded(&mut self, commands: &[ModeCommand]) {
+        for command in commands {
+            self.activity.handle_command(*command, unix_seconds());
+        }
+    }
+
+    /// When the core last checked each object itself; none if that has to be read first.
+    pub(crate) fn own_times(&mut self, now: Instant) -> Option<Arc<OwnTimes>> {
+        match &mut self.own_checks {
+            Some(own_checks) => own_checks.known(self.seen, now),
+            None => Some(Arc::default()),
+        }
+    }
+
+    /// Somebody uses them.
+    pub(crate) fn want_own_times(&mut self, now: Instant) {
+        if let Some(own_checks) = &mut self.own_checks {
+            own_checks.want(self.seen, now);
+        }
+    }
+
+    /// Reads the beginning of the status file, if it was written since the last time.
+    fn read_program_status(&mut self, path: &Path) -> Result<(), StatusError> {
         let unreadable = |source: io::Error| StatusError::Io { line: 0, source };
         let file = match File::open(path) {
             Ok(file) => file,
             // A core removes it when it stops, and writes it when it has started.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(unreadable(error)),
         };
         let found = file.metadata().map_err(unreadable)?;
         let version = (found.mtime(), found.mtime_nsec(), found.ino());
         if self.seen == Some(version) {
-            return Ok(None);
+            return Ok(());
         }
         let mut reader = StatusReader::new(BufReader::with_capacity(READ_BYTES, file));
-        let mut started = None;
         while let Some(block) = reader.next_block()? {
-            if block.kind() == BlockKind::Program {
-                started = block.program_status().and_then(|status| status.program_start());
-                break;
+            let Some(status) = block.program_status() else { continue };
+            self.activity.handle_status(activity::is_active(&status), found.mtime());
+            if let Some(started) = status.program_start() {
+                self.restarts.handle_program_start(started.seconds());
             }
+            break;
         }
         self.seen = Some(version);
-        Ok(started.map(nagios::Timestamp::seconds))
+        Ok(())
     }
 
     fn write_mark(&mut self) {

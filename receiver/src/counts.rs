@@ -14,6 +14,8 @@ pub(crate) struct Counters {
     pub(crate) cut: Counter,
     pub(crate) dumped: Counter,
     pub(crate) lost: Counter,
+    pub(crate) superseded: Counter,
+    pub(crate) older_than_own: Counter,
 }
 
 /// One number that only grows.
@@ -53,6 +55,11 @@ pub struct Counts {
     /// Results that were taken and reached neither the core nor the dump file: without a journal at the end, with a journal
     /// when it was too small and kept only newer ones.
     pub lost: u64,
+    /// Results that were not injected because a newer one of the same object waited, while the core was active or before
+    /// it was made so.
+    pub superseded: u64,
+    /// Results of a peer that were not injected because the core, while active, had checked the object later itself.
+    pub older_than_own: u64,
 }
 
 impl Counters {
@@ -67,6 +74,8 @@ impl Counters {
             cut: self.cut.get(),
             dumped: self.dumped.get(),
             lost: self.lost.get(),
+            superseded: self.superseded.get(),
+            older_than_own: self.older_than_own.get(),
         }
     }
 }

@@ -4,27 +4,46 @@
 //! the log says so when it begins, every minute while it lasts, and when it ends.
 //!
 //! With a journal, it also looks after the core: when the core restarted, the newest result of each object goes in again
-//! before anything new does. A core that goes away in the middle of a portion gets the rest of it after those.
+//! before anything new does. A core that goes away in the middle of a portion gets the rest of it after those. Which
+//! results go into a core that is active is the [`Rule`]'s decision.
+//!
+//! It also writes [mode commands](crate::commands), so that they and results have one order. Those that silence go ahead of
+//! all results, at the next end of a line. Others come after what waits when they are first seen beside a core that takes
+//! it: that is reduced to the newest result of each object, also what was lent already.
 
+mod delivery;
+mod echoes;
+mod leftovers;
+mod rule;
 mod sink;
+#[cfg(test)]
+mod tests;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nagios::{CheckResult, Flavour};
+use nagios::{Attributed, Flavour};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::backlog::{Next, Waiting};
+use crate::backlog::{Next, Selection, Waiting};
+use crate::catching_up::CatchingUp;
+use crate::commands::{Commands, Desk, NotWritten, Waits};
 use crate::core_watch::{CoreWatch, Reads};
 use crate::counts::Counters;
 use crate::episode::Episode;
 use crate::pace::TokenBucket;
+use delivery::Delivered;
+pub(crate) use echoes::ExpectedEchoes;
+pub(crate) use rule::{Judgement, Rule};
 use sink::{Blocked, Sink};
+
+/// How long the injector waits for something to do before it looks after the core.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How often a core that does not take results is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
@@ -34,6 +53,8 @@ const SLOW_AFTER: Duration = Duration::from_secs(5);
 
 /// The running thread.
 pub(crate) struct Injector {
+    desk: Arc<Desk>,
+    catching_up: Arc<CatchingUp>,
     closing: CancellationToken,
     abandon: CancellationToken,
     ended: oneshot::Receiver<()>,
@@ -42,17 +63,29 @@ pub(crate) struct Injector {
 impl Injector {
     /// Starts the thread. It ends when nothing more can come and everything is written; with a journal also when the core
     /// then does not take what is left, which is safe there.
-    pub(crate) fn start(config: &config::Receiver, waiting: Waiting, counters: Arc<Counters>) -> io::Result<Self> {
+    pub(crate) fn start(
+        config: &config::Receiver,
+        waiting: Waiting,
+        echoes: ExpectedEchoes,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
         let (at_end, ended) = oneshot::channel();
         let (closing, abandon) = (CancellationToken::new(), CancellationToken::new());
+        let wake = Arc::new(Notify::new());
+        let desk = Desk::new(refusal(config), wake.clone());
+        let catching_up = Arc::new(CatchingUp::new(wake.clone()));
         let worker = Worker {
             sink: Sink::new(&config.route, config.flavour),
             flavour: config.flavour,
             dump_file: config.dump_file.clone(),
-            watch: config.journal.as_ref().map(CoreWatch::new),
+            watch: config.journal.as_ref().map(|journal| CoreWatch::new(journal, &wake)),
             bucket: config.max_rate.map(|rate| TokenBucket::new(rate, Instant::now())),
             give_up: if config.journal.is_some() { closing.clone() } else { abandon.clone() },
             waiting,
+            echoes,
+            desk: desk.clone(),
+            catching_up: catching_up.clone(),
+            wake,
             counters,
             closing: closing.clone(),
             abandon: abandon.clone(),
@@ -68,18 +101,38 @@ impl Injector {
             // Nobody waits any more when the receiver itself is gone.
             let _ = at_end.send(());
         })?;
-        Ok(Injector { closing, abandon, ended })
+        Ok(Injector { desk, catching_up, closing, abandon, ended })
+    }
+
+    /// For those who issue mode commands.
+    pub(crate) fn commands(&self) -> Commands {
+        self.desk.commands()
+    }
+
+    /// Where sessions say that their peers are catching up.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only sealed sessions can tell, and there are none yet"))]
+    pub(crate) fn catching_up(&self) -> &Arc<CatchingUp> {
+        &self.catching_up
     }
 
     /// Nothing more will come. Waits until everything is written. At `deadline` the thread saves what is left and ends.
     pub(crate) async fn stop(self, deadline: Instant) {
-        let Injector { closing, abandon, mut ended } = self;
+        let Injector { closing, abandon, mut ended, .. } = self;
         closing.cancel();
         if tokio::time::timeout_at(deadline.into(), &mut ended).await.is_err() {
             abandon.cancel();
             // It cannot fail: the thread tells its end, or ends the program.
             let _ = ended.await;
         }
+    }
+}
+
+/// Why mode commands are refused, if they are.
+fn refusal(config: &config::Receiver) -> Option<NotWritten> {
+    match (&config.route, &config.journal) {
+        (config::Route::CheckResults(_), _) => Some(NotWritten::NoCommandFile),
+        (config::Route::CommandFile(_), None) => Some(NotWritten::NoJournal),
+        (config::Route::CommandFile(_), Some(_)) => None,
     }
 }
 
@@ -91,6 +144,11 @@ struct Worker {
     watch: Option<CoreWatch>,
     bucket: Option<TokenBucket>,
     waiting: Waiting,
+    echoes: ExpectedEchoes,
+    desk: Arc<Desk>,
+    catching_up: Arc<CatchingUp>,
+    /// Something other than a result came.
+    wake: Arc<Notify>,
     counters: Arc<Counters>,
     /// Nothing more will come.
     closing: CancellationToken,
@@ -102,20 +160,11 @@ struct Worker {
     trouble: Episode,
 }
 
-/// What became of a portion.
-enum Delivered {
-    Taken,
-    /// There is no core. The rest goes back into the journal.
-    CoreGone,
-    /// The time to wait for the core is over.
-    GivenUp,
-}
-
 /// What is seen of the core.
 enum Core {
     /// It takes results, as far as can be told.
     There,
-    /// It is there, and needs the newest results again: what was lent is taken back.
+    /// It is there, and needs the newest results again.
     Restarted,
     Gone(Blocked),
 }
@@ -124,114 +173,141 @@ impl Worker {
     fn run(mut self) {
         let mut left = Vec::new();
         while !self.abandon.is_cancelled() {
-            let next = self.next();
             self.note_given_again();
             let core = self.look_after_core();
-            let results = match next {
-                Next::Results(results) => results,
-                Next::Quiet => continue,
-                Next::Ended => break,
+            self.attend_to_commands(&core);
+            if matches!(core, Core::Restarted) {
+                continue;
+            }
+            let next = match self.selection(&core) {
+                Some(selection) => self.runtime.block_on(self.waiting.read(&selection)),
+                None => Next::Unjudged,
             };
-            let (delivered, taken) = match core {
-                Core::There => self.deliver_all(&results),
-                Core::Restarted => continue,
-                Core::Gone(blocked) => (self.hold_back(&blocked), 0),
-            };
-            match delivered {
-                Delivered::Taken => {}
-                Delivered::CoreGone => self.take_back(),
-                Delivered::GivenUp => {
-                    left = results;
-                    left.drain(..taken);
-                    break;
+            match next {
+                Next::Results(results) => {
+                    if let Some(taken) = self.bring(&core, &results) {
+                        left = results;
+                        left.drain(..taken);
+                        break;
+                    }
                 }
+                Next::Reached => self.command_after_results(),
+                Next::Unjudged => self.wait_to_judge(),
+                Next::Nothing if self.closing.is_cancelled() && self.watch.is_some() => break,
+                Next::Nothing => self.wait(),
+                Next::Ended => break,
             }
         }
         self.end(&left);
     }
 
-    fn next(&mut self) -> Next {
-        let (waiting, closing, abandon) = (&mut self.waiting, &self.closing, &self.abandon);
+    /// What to read: nothing for now while a peer catches up.
+    fn selection(&mut self, core: &Core) -> Option<Selection> {
+        let (Some(watch), Core::There) = (&mut self.watch, core) else {
+            // Nothing is delivered; whether something waits is to be told.
+            return Some(Selection::default());
+        };
+        let now = Instant::now();
+        let until = self.desk.until();
+        let rule = Rule { is_active: watch.is_active(), before_commands: until.is_some() };
+        if rule.is_active && self.catching_up.holds(now) && !self.closing.is_cancelled() {
+            return None;
+        }
+        let own_times = if rule.is_active { watch.own_times(now) } else { None };
+        Some(Selection { rule, own_times, until })
+    }
+
+    /// Delivers results, if there is a core. If nothing can be delivered any more, says how many of them were.
+    fn bring(&mut self, core: &Core, results: &[Attributed]) -> Option<usize> {
+        self.use_own_times(results);
+        let (delivered, taken) = match core {
+            Core::There | Core::Restarted => self.deliver_all(results),
+            Core::Gone(blocked) => (self.hold_back(blocked), 0),
+        };
+        match delivered {
+            Delivered::Taken => None,
+            Delivered::CoreGone => {
+                self.take_back();
+                // When the time is over, the next look at the backlog ends it.
+                let _ = self.pause(RETRY_PAUSE);
+                None
+            }
+            Delivered::Interrupted => {
+                self.take_back();
+                None
+            }
+            Delivered::GivenUp => Some(taken),
+        }
+    }
+
+    /// Keeps the times of the core's own checks up to date while peers send to a core that is active.
+    fn use_own_times(&mut self, results: &[Attributed]) {
+        if let Some(watch) = self.watch.as_mut().filter(|watch| watch.is_active())
+            && results.iter().any(|result| !result.origin.is_empty())
+        {
+            watch.want_own_times(Instant::now());
+        }
+    }
+
+    /// A peer is catching up, or its results cannot be judged yet.
+    fn wait_to_judge(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.want_own_times(Instant::now());
+        }
+        let (wake, give_up) = (&self.wake, &self.give_up);
         self.runtime.block_on(async {
             tokio::select! {
-                next = waiting.next(closing) => next,
-                () = abandon.cancelled() => Next::Ended,
+                () = wake.notified() => {}
+                () = give_up.cancelled() => {}
+                () = tokio::time::sleep(RETRY_PAUSE) => {}
             }
-        })
+        });
     }
 
-    /// Has the core take all of `results`, in portions at their pace. Counts those of whole portions before the last.
-    fn deliver_all(&mut self, results: &[CheckResult]) -> (Delivered, usize) {
-        let portion = self.bucket.as_ref().map_or(results.len(), TokenBucket::portion);
-        let mut taken = 0;
-        for portion in results.chunks(portion) {
-            let wait = self.bucket.as_mut().map_or(Duration::ZERO, |bucket| bucket.draw(portion.len(), Instant::now()));
-            if !self.pause(wait) {
-                return (Delivered::GivenUp, taken);
+    /// Waits for something to do.
+    fn wait(&mut self) {
+        let (waiting, wake, closing, abandon) = (&mut self.waiting, &self.wake, &self.closing, &self.abandon);
+        let with_journal = self.watch.is_some();
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = waiting.wait() => {}
+                () = wake.notified() => {}
+                () = closing.cancelled(), if with_journal => {}
+                () = abandon.cancelled() => {}
+                () = tokio::time::sleep(QUIET), if with_journal => {}
             }
-            taken += portion.len();
-            match self.deliver(portion) {
-                Delivered::Taken => {}
-                other => return (other, taken),
-            }
-        }
-        (Delivered::Taken, taken)
+        });
     }
+}
 
-    /// Has the core take a portion. What it did not take stays in the sink.
-    fn deliver(&mut self, results: &[CheckResult]) -> Delivered {
-        let cut = self.sink.load(results.iter());
-        if cut > 0 {
-            self.counters.cut.add(cut);
-            tracing::warn!(results = cut, "output cut to the line limit of the core");
-        }
-        loop {
-            let (taken, blocked) = self.sink.push();
-            self.counters.injected.add(taken);
-            self.waiting.done(taken);
-            if taken > 0 || blocked.is_none() {
-                self.recovered();
-            }
-            let Some(blocked) = blocked else { return Delivered::Taken };
-            self.report(&blocked);
-            if let Some(watch) = self.watch.as_mut().filter(|_| blocked.is_gone()) {
-                watch.gone();
-                return Delivered::CoreGone;
-            }
-            let goes_on = match blocked {
-                Blocked::Busy(_) => {
-                    self.sink.wait(RETRY_PAUSE);
-                    !self.give_up.is_cancelled()
+/// Mode commands. Only with a journal.
+impl Worker {
+    /// Writes what overtakes results, and measures the backlog that other commands wait for.
+    fn attend_to_commands(&mut self, core: &Core) {
+        let Waiting::Journal(tail) = &self.waiting else { return };
+        match core {
+            Core::There => {
+                if self.desk.lacks_mark() {
+                    self.desk.mark(tail.newest());
                 }
-                Blocked::CommandFile(_) | Blocked::CheckResults(_) => self.pause(RETRY_PAUSE),
-            };
-            if !goes_on {
-                return Delivered::GivenUp;
+                self.overtake();
+            }
+            Core::Restarted => self.desk.forget_marks(),
+            Core::Gone(blocked) => {
+                self.desk.forget_marks();
+                self.desk.explain(&Waits::Core(blocked.to_string()));
             }
         }
     }
 
-    /// Waits, unless the time for that is over: then false.
-    fn pause(&self, time: Duration) -> bool {
-        if !time.is_zero() {
-            let over = async { tokio::time::timeout(time, self.give_up.cancelled()).await };
-            return self.runtime.block_on(over).is_err();
-        }
-        true
-    }
-
-    /// Says that the core does not take results, if it is time to say so.
-    fn report(&mut self, blocked: &Blocked) {
-        let patience = if matches!(blocked, Blocked::Busy(_)) { SLOW_AFTER } else { Duration::ZERO };
-        if let Some(lasts) = self.trouble.goes_on(patience, Instant::now()) {
-            let for_seconds = lasts.as_secs();
-            tracing::error!(reason = %blocked, for_seconds, "results wait: the core does not take them");
-        }
-    }
-
-    fn recovered(&mut self) {
-        if let Some(lasted) = self.trouble.ends(Instant::now()) {
-            tracing::info!(after_seconds = lasted.as_secs(), "the core takes results again");
+    /// Everything is written that commands wait for.
+    fn command_after_results(&mut self) {
+        let Some(reached) = self.desk.until() else { return };
+        if !self.command_due(reached) {
+            self.sink.wait(RETRY_PAUSE);
+            if self.give_up.is_cancelled() {
+                self.desk.close();
+            }
         }
     }
 }
@@ -255,7 +331,6 @@ impl Worker {
         if !watch.take_restart() {
             return Core::There;
         }
-        tail.take_back();
         match tail.begin_again() {
             Ok(objects) => {
                 tracing::info!(objects, "the core restarted: it gets the newest result of each object again");
@@ -294,56 +369,5 @@ impl Worker {
         if let Waiting::Journal(tail) = &mut self.waiting {
             tail.take_back();
         }
-        // When the time is over, the next look at the backlog ends it.
-        let _ = self.pause(RETRY_PAUSE);
     }
-}
-
-/// The end.
-impl Worker {
-    /// Says what is left, and without a journal saves it.
-    fn end(mut self, left: &[CheckResult]) {
-        let mut lines = self.sink.unload();
-        match &mut self.waiting {
-            Waiting::Memory(queue) => {
-                sink::dump(self.flavour, left.iter(), &mut lines);
-                sink::dump(self.flavour, queue.rest().iter(), &mut lines);
-                self.save(&lines);
-            }
-            Waiting::Journal(tail) => match tail.depth() {
-                0 => {}
-                results => {
-                    tracing::warn!(results, "results wait in the journal until the daemon and the core run again");
-                }
-            },
-        }
-    }
-
-    /// Puts what could not be injected into the dump file, as nsca does when the core is away, or counts it as lost.
-    fn save(&self, lines: &[u8]) {
-        let results = lines.iter().filter(|byte| **byte == b'\n').count();
-        if results == 0 {
-            return;
-        }
-        let Some(dump_file) = &self.dump_file else {
-            self.counters.lost.add(results);
-            return tracing::error!(results, "results lost: the core did not take them before the daemon stopped");
-        };
-        match append(dump_file, lines) {
-            Ok(()) => {
-                self.counters.dumped.add(results);
-                tracing::warn!(results, file = %dump_file.display(), "the core did not take results: they are in the dump file");
-            }
-            Err(error) => {
-                self.counters.lost.add(results);
-                tracing::error!(results, file = %dump_file.display(), %error, "results lost: the dump file cannot be written");
-            }
-        }
-    }
-}
-
-fn append(path: &PathBuf, lines: &[u8]) -> io::Result<()> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-    file.write_all(lines)
 }

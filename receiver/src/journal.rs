@@ -11,7 +11,10 @@
 //! **Invariant:** the position is never ahead of what the core's command file took. It is behind by what was taken in the
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
+mod stretch;
 mod tail;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

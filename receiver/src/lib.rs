@@ -19,6 +19,8 @@
 
 mod admission;
 mod backlog;
+mod catching_up;
+mod commands;
 mod complaints;
 mod connection;
 mod core_watch;
@@ -41,6 +43,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use commands::{Commands, NotWritten, Progress, Ticket, Waits};
 pub use counts::Counts;
 pub use listener::Bound;
 
@@ -49,7 +52,7 @@ use backlog::{Backlog, Waiting};
 use complaints::Complaints;
 use connection::Connection;
 use counts::Counters;
-use injector::Injector;
+use injector::{ExpectedEchoes, Injector};
 use journal::Journal;
 use listener::Entrance;
 
@@ -111,7 +114,8 @@ impl Receiver {
     pub fn start(config: &config::Receiver, bound: Vec<Bound>) -> Result<Receiver, StartError> {
         let counters = Arc::new(Counters::default());
         let (backlog, waiting, committing) = open_backlog(config, &counters)?;
-        let injector = Injector::start(config, waiting, counters.clone()).map_err(StartError::Thread)?;
+        let injector = Injector::start(config, waiting, ExpectedEchoes::new(None), counters.clone())
+            .map_err(StartError::Thread)?;
         let shared = Arc::new(Shared {
             admission: Admission::new(config.limits.connections, config.limits.connections_per_peer),
             complaints: Complaints::default(),
@@ -156,6 +160,11 @@ impl Receiver {
             Connection::new(stream, peer, entrance, pass).run(self.stopping.clone()).await;
         }
         Ok(())
+    }
+
+    /// For those who have the core change its mode.
+    pub fn commands(&self) -> Commands {
+        self.injector.commands()
     }
 
     /// What it has done so far.

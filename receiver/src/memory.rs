@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nagios::CheckResult;
+use nagios::{Attributed, CheckResult};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::backlog::{Next, NotTaken};
@@ -35,13 +36,18 @@ pub(crate) struct Inlet {
 /// Where the injector takes them.
 pub(crate) struct Outlet {
     batches: mpsc::UnboundedReceiver<Batch>,
+    /// What came while somebody waited.
+    first: Option<Batch>,
     /// The room of what is lent.
     lent: Vec<OwnedSemaphorePermit>,
 }
 
 pub(crate) fn new() -> (Inlet, Outlet) {
     let (batches, outlet) = mpsc::unbounded_channel();
-    (Inlet { room: Arc::new(Semaphore::new(QUEUE_BYTES)), batches }, Outlet { batches: outlet, lent: Vec::new() })
+    (
+        Inlet { room: Arc::new(Semaphore::new(QUEUE_BYTES)), batches },
+        Outlet { batches: outlet, first: None, lent: Vec::new() },
+    )
 }
 
 impl Inlet {
@@ -57,24 +63,41 @@ impl Inlet {
 }
 
 impl Outlet {
-    /// Waits for results, and takes whatever else has come by then. What was lent before is done with.
-    pub(crate) async fn next(&mut self) -> Next {
+    /// Lends what has come. What was lent before is done with.
+    pub(crate) fn read(&mut self) -> Next {
         self.lent.clear();
-        let Some(first) = self.batches.recv().await else { return Next::Ended };
-        let mut results = first.results;
-        self.lent.push(first.room);
+        let mut results = Vec::new();
         while results.len() < GATHER_RESULTS {
-            let Ok(batch) = self.batches.try_recv() else { break };
-            results.extend(batch.results);
-            self.lent.push(batch.room);
+            match self.first.take().map_or_else(|| self.batches.try_recv(), Ok) {
+                Ok(batch) => {
+                    results.extend(batch.results.into_iter().map(of_a_classic_client));
+                    self.lent.push(batch.room);
+                }
+                Err(TryRecvError::Disconnected) if results.is_empty() => return Next::Ended,
+                Err(TryRecvError::Empty) if results.is_empty() => return Next::Nothing,
+                Err(_) => break,
+            }
         }
         Next::Results(results)
     }
 
+    /// Waits until there is something to read, or nothing more will come.
+    pub(crate) async fn wait(&mut self) {
+        if self.first.is_none() {
+            self.first = self.batches.recv().await;
+        }
+    }
+
     /// Everything that nobody has taken.
     pub(crate) fn rest(&mut self) -> Vec<CheckResult> {
-        std::iter::from_fn(|| self.batches.try_recv().ok()).flat_map(|batch| batch.results).collect()
+        let first = self.first.take().into_iter();
+        first.chain(std::iter::from_fn(|| self.batches.try_recv().ok())).flat_map(|batch| batch.results).collect()
     }
+}
+
+/// Only the drop-in for nsca has its backlog in memory.
+fn of_a_classic_client(result: CheckResult) -> Attributed {
+    Attributed { result, origin: Arc::from("") }
 }
 
 fn cost(result: &CheckResult) -> usize {

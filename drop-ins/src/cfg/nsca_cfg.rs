@@ -73,6 +73,7 @@ impl NscaCfg {
             address,
             secret: self.secret.clone(),
             sealed: Policy::Off,
+            key_source: None,
             max_packet_age: self.max_packet_age,
             allow: Vec::new(),
             strict_mode_spoofing: self.strict_mode_spoofing,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use config::Route;
 use nagios::check_result_dir::{CheckResultDir, CheckResultDirError};
-use nagios::command::process_check_result;
+use nagios::command::{PIPE_BUF, process_check_result};
 use nagios::command_file::{CommandFile, CommandFileError};
 use nagios::{CheckResult, Flavour};
 
@@ -34,6 +34,13 @@ pub(super) enum Blocked {
 }
 
 impl Blocked {
+    fn from_command_file(error: CommandFileError) -> Self {
+        match error {
+            CommandFileError::Full { .. } | CommandFileError::Torn { .. } => Blocked::Busy(error),
+            error => Blocked::CommandFile(error),
+        }
+    }
+
     /// Whether there is no core that reads the command file.
     pub(super) fn is_gone(&self) -> bool {
         matches!(self, Blocked::CommandFile(CommandFileError::Missing { .. } | CommandFileError::NoReader { .. }))
@@ -90,6 +97,29 @@ impl Sink {
                 }
                 (taken, None)
             }
+        }
+    }
+
+    /// Whether the next byte begins a line.
+    pub(super) fn is_between_lines(&self) -> bool {
+        match self {
+            Sink::CommandFile { lines, taken, .. } => line_start(lines, *taken) == *taken,
+            Sink::CheckResults { .. } => true,
+        }
+    }
+
+    /// Writes whole lines of at most `PIPE_BUF` bytes, all or nothing, ahead of what is loaded. It must be between lines.
+    pub(super) fn write_commands(&mut self, commands: &[u8]) -> Result<(), Blocked> {
+        debug_assert!(self.is_between_lines() && commands.len() <= PIPE_BUF);
+        match self {
+            Sink::CommandFile { file, .. } => {
+                let mut taken = 0;
+                while taken < commands.len() {
+                    taken += file.write_lines(&commands[taken..]).map_err(Blocked::from_command_file)?;
+                }
+                Ok(())
+            }
+            Sink::CheckResults { .. } => unreachable!("commands are refused where there is no command file"),
         }
     }
 
@@ -152,10 +182,9 @@ fn write(file: &mut CommandFile, lines: &[u8], taken: &mut usize) -> Result<(), 
             // The core was replaced in the middle of a long line: the new one gets all of it.
             Err(error @ CommandFileError::Torn { .. }) => {
                 *taken = line_start(lines, *taken);
-                return Err(Blocked::Busy(error));
+                return Err(Blocked::from_command_file(error));
             }
-            Err(error @ CommandFileError::Full { .. }) => return Err(Blocked::Busy(error)),
-            Err(error) => return Err(Blocked::CommandFile(error)),
+            Err(error) => return Err(Blocked::from_command_file(error)),
         }
     }
     Ok(())

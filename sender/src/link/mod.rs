@@ -280,6 +280,7 @@ mod tests {
             address: "moving.example.org:5667".parse().unwrap(),
             secret: Secret::new(Method::None, b""),
             sealed: nsca::greeting::Policy::Off,
+            key_source: None,
             packet_size: PacketSize::Modern,
         };
         let stop = CancellationToken::new();

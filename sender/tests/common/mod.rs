@@ -39,6 +39,7 @@ pub(crate) fn destination(name: &str, address: &str) -> Destination {
         address: address.parse().unwrap(),
         secret: secret(),
         sealed: Policy::Off,
+        key_source: None,
         packet_size: PacketSize::Modern,
     }
 }

@@ -1,0 +1,176 @@
+//! Requests and answers, to the byte.
+//!
+//! A client sends one request and gets one answer; then both close. Each is one JSON object on one line, UTF-8, ended by a
+//! newline or by the end of the stream. A request has at most [`MAX_REQUEST_BYTES`].
+//!
+//! ```text
+//! ▶ {"protocol":1,"request":"status"}
+//! ◀ {"protocol":1,"answer":"status","time":1795354950,"node":"master",…}     see status
+//!
+//! ▶ {"protocol":1,"request":"forget","destination":"standby"}
+//! ◀ {"protocol":1,"answer":"forgotten"}                   the sender knew that this peer can seal its sessions
+//! ◀ {"protocol":1,"answer":"nothing-to-forget"}           it knew of nothing
+//! ◀ {"protocol":1,"answer":"no-such-destination","known":["standby"]}
+//!
+//! ◀ {"protocol":1,"answer":"refused","reason":"…"}        to any request: why not, and what to do
+//! ```
+//!
+//! `protocol` comes with every line. A daemon refuses a request with another number than [`PROTOCOL`], and a client an
+//! answer. Members that a reader does not know are ignored, so that both can grow without a new number.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::status::Status;
+
+/// The version of this protocol.
+pub const PROTOCOL: u32 = 1;
+
+/// The longest request, its newline included, in bytes.
+pub const MAX_REQUEST_BYTES: usize = 64 << 10;
+
+/// The longest answer that a client reads, in bytes: a status with thousands of sessions is a tenth of it.
+pub const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// What a client wants. Every command of the command line that talks to the daemon is one of these.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "kebab-case")]
+pub enum Request {
+    /// How it goes.
+    Status,
+    /// To forget that a destination could seal its sessions, so that the sender takes a classic one from it again.
+    Forget {
+        /// Its name in the configuration.
+        destination: String,
+    },
+}
+
+impl Request {
+    /// Whether it leaves everything as it is.
+    pub fn only_asks(&self) -> bool {
+        match self {
+            Request::Status => true,
+            Request::Forget { .. } => false,
+        }
+    }
+}
+
+/// What the daemon says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Answer {
+    /// To [`Request::Status`].
+    Status(Box<Status>),
+    /// To [`Request::Forget`]: done.
+    Forgotten,
+    /// To [`Request::Forget`]: this destination never had a sealed session.
+    NothingToForget,
+    /// To [`Request::Forget`]: the configuration has no destination of this name.
+    NoSuchDestination {
+        /// The names that it has.
+        known: Vec<String>,
+    },
+    /// To any request: not done.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// Why a line is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum Misunderstood {
+    /// The other side is older or newer.
+    #[error("the other side speaks version {0} of the control protocol, and this one version {PROTOCOL}")]
+    OtherVersion(u32),
+    /// It is no JSON object of this protocol.
+    #[error("this is nothing that version {PROTOCOL} of the control protocol knows: {0}")]
+    Garbled(#[from] serde_json::Error),
+}
+
+/// What is on the line.
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    protocol: u32,
+    #[serde(flatten)]
+    content: T,
+}
+
+/// What every version has on its lines.
+#[derive(Deserialize)]
+struct AnyLine {
+    protocol: u32,
+}
+
+/// A request or an answer as one line, its newline included.
+pub fn encode(content: &impl Serialize) -> Vec<u8> {
+    let line = Line { protocol: PROTOCOL, content };
+    let mut line = serde_json::to_vec(&line).expect("a value of this module has text for keys, and no other failures");
+    line.push(b'\n');
+    line
+}
+
+/// The request or answer on a line, with its newline or without.
+///
+/// # Errors
+///
+/// When it is of another version, or none at all. Bounded in time and memory by the line's length.
+pub fn decode<T: DeserializeOwned>(line: &[u8]) -> Result<T, Misunderstood> {
+    let AnyLine { protocol } = serde_json::from_slice(line)?;
+    if protocol != PROTOCOL {
+        return Err(Misunderstood::OtherVersion(protocol));
+    }
+    let Line { content, .. } = serde_json::from_slice(line)?;
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_as_documented() {
+        let forget = Request::Forget { destination: "standby".into() };
+        for (request, line) in [
+            (Request::Status, "{\"protocol\":1,\"request\":\"status\"}\n"),
+            (forget, "{\"protocol\":1,\"request\":\"forget\",\"destination\":\"standby\"}\n"),
+        ] {
+            assert_eq!(String::from_utf8(encode(&request)).unwrap(), line);
+            assert_eq!(decode::<Request>(line.as_bytes()).unwrap(), request);
+        }
+    }
+
+    #[test]
+    fn answers_are_as_documented() {
+        let status = Status { node: "master".into(), time: 1_795_354_950, ..Status::default() };
+        let answers = [
+            (Answer::Forgotten, r#"{"protocol":1,"answer":"forgotten"}"#),
+            (Answer::NothingToForget, r#"{"protocol":1,"answer":"nothing-to-forget"}"#),
+            (
+                Answer::NoSuchDestination { known: vec!["standby".into()] },
+                r#"{"protocol":1,"answer":"no-such-destination","known":["standby"]}"#,
+            ),
+            (Answer::Refused { reason: "no".into() }, r#"{"protocol":1,"answer":"refused","reason":"no"}"#),
+            (Answer::Status(Box::new(status)), r#"{"protocol":1,"answer":"status","time":1795354950,"node":"master","#),
+        ];
+        for (answer, begins) in answers {
+            let line = String::from_utf8(encode(&answer)).unwrap();
+            assert!(line.starts_with(begins), "{line}");
+            assert_eq!(line.matches('\n').count(), 1);
+            assert_eq!(decode::<Answer>(line.as_bytes()).unwrap(), answer);
+        }
+    }
+
+    #[test]
+    fn other_versions_and_garbage_are_told_apart() {
+        let newer = r#"{"protocol":2,"request":["what",{"version":"2 has"}]}"#;
+        assert!(matches!(decode::<Request>(newer.as_bytes()), Err(Misunderstood::OtherVersion(2))));
+        let grown = r#"{"protocol":1,"request":"status","verbose":true}"#;
+        assert_eq!(decode::<Request>(grown.as_bytes()).unwrap(), Request::Status);
+        let nested = "[".repeat(MAX_REQUEST_BYTES);
+        for garbage in ["", "\n", "status", "{}", "{\"protocol\":1}", "{\"protocol\":1,\"request\":\"dance\"}", &nested]
+        {
+            assert!(matches!(decode::<Request>(garbage.as_bytes()), Err(Misunderstood::Garbled(_))), "{garbage:.40}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The receiver's part of a status.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ByCause, Queue, SessionKind};
+
+/// The receiver's role.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Receiver {
+    /// Where it listens.
+    pub listeners: Vec<Listener>,
+    /// Connections that were let in.
+    pub connections: u64,
+    /// Results that were taken.
+    pub accepted: u64,
+    /// Results that the core took.
+    pub injected: u64,
+    /// Results whose output was cut to the core's line limit; they are among the injected.
+    pub cut: u64,
+    /// Results that wait for the core, if that is counted.
+    pub waiting: Option<u64>,
+    /// How long the oldest of them has waited.
+    pub oldest_waiting_seconds: Option<u64>,
+    /// What is kept on disk, waiting results included.
+    pub journal: Option<Queue>,
+    /// Results that were taken from the wire and did not reach the core, nor will.
+    pub dropped: ByCause,
+    /// Connections and sessions that were turned away or ended.
+    pub refused: ByCause,
+    /// Who is connected.
+    pub sessions: Vec<ReceiverSession>,
+}
+
+/// Where a receiver listens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Listener {
+    /// Address and port.
+    pub address: String,
+}
+
+/// One peer that is connected to a receiver.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReceiverSession {
+    /// Where it is connected from.
+    pub address: String,
+    /// The node's name, in a sealed session.
+    pub node: Option<String>,
+    /// The kind.
+    pub session: SessionKind,
+    /// How long it has lasted.
+    pub session_seconds: u64,
+    /// Results taken in this session.
+    pub accepted: u64,
+    /// Of those, results that the peer knows to be safe here.
+    pub acknowledged: Option<u64>,
+    /// How far the peer's clock is ahead of this node's; negative: behind.
+    pub clock_offset_ms: Option<i64>,
+    /// What the peer says of its core.
+    pub core: Option<String>,
+}

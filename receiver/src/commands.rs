@@ -1,0 +1,283 @@
+//! Mode commands on their way into the command file: who issues them, and how they are told what became of them.
+//!
+//! The injector is the only writer of the command file, so that commands and results have one order. What silences the core
+//! overtakes results; what makes it notify or check waits until the results that wait at that moment are reduced to the
+//! newest of each object and written: an hour of backlog poured into a core that notifies would be a storm.
+
+mod orders;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use nagios::{ModeCommand, Timestamp};
+use tokio::sync::{Notify, watch};
+
+use orders::Orders;
+pub(crate) use orders::Part;
+
+/// How many commands can be issued together: they go in one write.
+const MAX_COMMANDS: usize = 32;
+
+/// The longest command, in bytes.
+const MAX_COMMAND_BYTES: usize = 64;
+const _: () = assert!(MAX_COMMANDS * MAX_COMMAND_BYTES <= nagios::command::PIPE_BUF);
+
+/// Issues mode commands to the core.
+#[derive(Clone)]
+pub struct Commands {
+    desk: Arc<Desk>,
+}
+
+/// Commands that were issued together.
+#[derive(Debug)]
+pub struct Ticket {
+    progress: watch::Receiver<Progress>,
+}
+
+/// What became of commands that were issued together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Some of them are not written yet.
+    Waits(Waits),
+    /// The core's command file took all of them. That is no proof that the core obeyed: its status file tells.
+    Written,
+    /// Some of them never will be written.
+    NotWritten(NotWritten),
+}
+
+/// What commands wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Waits {
+    /// The injector has not looked at them yet, or other commands and results come first.
+    Turn,
+    /// The core does not take them: the reason.
+    Core(String),
+}
+
+/// Why commands are not written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotWritten {
+    /// The receiver does not use the command file.
+    #[error("mode commands need the core's command file: set inject = \"command-file\" in the [receiver] section")]
+    NoCommandFile,
+    /// The receiver has no journal, so it cannot reduce what waits.
+    #[error("mode commands need a receiver with a journal, which the drop-in for nsca has not: use `understudy run`")]
+    NoJournal,
+    /// More than can go in one write.
+    #[error("{0} commands at once are too many: at most {MAX_COMMANDS}")]
+    TooMany(usize),
+    /// Later commands about the same took their place.
+    #[error("later commands about the same took their place")]
+    Replaced,
+    /// The receiver ended before.
+    #[error("the receiver stopped before the core took them")]
+    Stopped,
+}
+
+impl Commands {
+    /// Has the core take `commands`, in this order, as soon as it can. Those that silence, at the beginning of
+    /// `commands`, overtake everything that waits; the others come after the backlog. While there is no core, they wait.
+    ///
+    /// They replace what was issued before about the same (notifications, service checks, …) and still waits.
+    pub fn issue(&self, commands: Vec<ModeCommand>) -> Ticket {
+        let (issuer, progress) = watch::channel(Progress::Waits(Waits::Turn));
+        if let Err((reason, issuer)) = self.desk.take(commands, issuer) {
+            tell(&issuer, reason);
+        }
+        Ticket { progress }
+    }
+}
+
+impl Ticket {
+    /// What became of them so far.
+    pub fn progress(&self) -> Progress {
+        self.progress.borrow().clone()
+    }
+
+    /// Waits until the core's command file took all of them.
+    ///
+    /// # Errors
+    /// It never will take all of them.
+    pub async fn written(mut self) -> Result<(), NotWritten> {
+        let told = self.progress.wait_for(|progress| !matches!(progress, Progress::Waits(_))).await;
+        match told.as_deref() {
+            Ok(Progress::NotWritten(reason)) => Err(reason.clone()),
+            Ok(Progress::Written) => Ok(()),
+            // Whoever would tell is gone.
+            Ok(Progress::Waits(_)) | Err(_) => Err(NotWritten::Stopped),
+        }
+    }
+}
+
+type Issuer = watch::Sender<Progress>;
+
+/// Where commands wait for the injector.
+pub(crate) struct Desk {
+    open: Mutex<Open>,
+    /// Wakes the injector.
+    wake: Arc<Notify>,
+}
+
+struct Open {
+    /// Why nothing is taken, if so.
+    closed: Option<NotWritten>,
+    orders: Orders<Issuer>,
+}
+
+impl Desk {
+    /// A desk that refuses everything for the reason given, if any.
+    pub(crate) fn new(closed: Option<NotWritten>, wake: Arc<Notify>) -> Arc<Self> {
+        Arc::new(Desk { open: Mutex::new(Open { closed, orders: Orders::default() }), wake })
+    }
+
+    /// For those who issue.
+    pub(crate) fn commands(self: &Arc<Self>) -> Commands {
+        Commands { desk: self.clone() }
+    }
+
+    fn take(&self, commands: Vec<ModeCommand>, issuer: Issuer) -> Result<(), (Progress, Issuer)> {
+        let mut open = self.lock();
+        if let Some(reason) = open.closed.clone() {
+            return Err((Progress::NotWritten(reason), issuer));
+        }
+        if commands.len() > MAX_COMMANDS {
+            return Err((Progress::NotWritten(NotWritten::TooMany(commands.len())), issuer));
+        }
+        if commands.is_empty() {
+            return Err((Progress::Written, issuer));
+        }
+        for replaced in open.orders.add(commands, issuer) {
+            tell(&replaced, Progress::NotWritten(NotWritten::Replaced));
+        }
+        drop(open);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// What may be written at once, if anything.
+    pub(crate) fn ahead(&self) -> Option<Part> {
+        self.lock().orders.ahead()
+    }
+
+    /// What may be written when the core has everything up to this sequence.
+    pub(crate) fn due(&self, reached: u64) -> Option<Part> {
+        self.lock().orders.due(reached)
+    }
+
+    /// Whether commands wait for a backlog that has not been measured yet.
+    pub(crate) fn lacks_mark(&self) -> bool {
+        self.lock().orders.lacks_mark()
+    }
+
+    /// The backlog that they wait for ends here.
+    pub(crate) fn mark(&self, newest: u64) {
+        self.lock().orders.mark(newest);
+    }
+
+    /// Up to where the backlog comes before commands, if any wait.
+    pub(crate) fn until(&self) -> Option<u64> {
+        self.lock().orders.until()
+    }
+
+    /// The core has this part.
+    pub(crate) fn written(&self, part: &Part) {
+        if let Some(issuer) = self.lock().orders.written(part) {
+            tell(&issuer, Progress::Written);
+        }
+    }
+
+    /// There is no core, or another one: what then waits comes before the commands.
+    pub(crate) fn forget_marks(&self) {
+        self.lock().orders.forget_marks();
+    }
+
+    /// Tells those who wait what they wait for.
+    pub(crate) fn explain(&self, waits: &Waits) {
+        for issuer in self.lock().orders.issuers() {
+            issuer.send_if_modified(|told| {
+                let new = Progress::Waits(waits.clone());
+                let differs = *told != new;
+                *told = new;
+                differs
+            });
+        }
+    }
+
+    /// Nothing is written any more.
+    pub(crate) fn close(&self) {
+        let mut open = self.lock();
+        open.closed.get_or_insert(NotWritten::Stopped);
+        for issuer in open.orders.take_issuers() {
+            tell(&issuer, Progress::NotWritten(NotWritten::Stopped));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Part {
+    /// The lines, to be written with one write.
+    pub(crate) fn encode(&self, at: Timestamp) -> Vec<u8> {
+        let mut lines = Vec::new();
+        for command in &self.commands {
+            command.encode(at, &mut lines);
+        }
+        lines
+    }
+}
+
+/// Nobody may be listening any more.
+fn tell(issuer: &Issuer, progress: Progress) {
+    issuer.send_replace(progress);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn issue(desk: &Arc<Desk>, commands: &[ModeCommand]) -> Ticket {
+        desk.commands().issue(commands.to_vec())
+    }
+
+    #[tokio::test]
+    async fn issuers_are_told() {
+        let desk = Desk::new(None, Arc::default());
+        let first = issue(&desk, &[ModeCommand::DisableNotifications]);
+        assert_eq!(first.progress(), Progress::Waits(Waits::Turn));
+        desk.explain(&Waits::Core("away".to_owned()));
+        assert_eq!(first.progress(), Progress::Waits(Waits::Core("away".to_owned())));
+        let second = issue(&desk, &[ModeCommand::DisableNotifications]);
+        assert_eq!(first.written().await, Err(NotWritten::Replaced));
+        let part = desk.ahead().unwrap();
+        let lines = String::from_utf8(part.encode(Timestamp::from_seconds(7))).unwrap();
+        assert_eq!(lines, "[7] DISABLE_NOTIFICATIONS\n");
+        desk.written(&part);
+        assert_eq!(second.written().await, Ok(()));
+        let third = issue(&desk, &[ModeCommand::EnableNotifications]);
+        desk.close();
+        assert_eq!(third.written().await, Err(NotWritten::Stopped));
+        let late = issue(&desk, &[ModeCommand::EnableNotifications]);
+        assert_eq!(late.written().await, Err(NotWritten::Stopped));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_written_is_refused_at_once() {
+        let desk = Desk::new(Some(NotWritten::NoCommandFile), Arc::default());
+        let ticket = issue(&desk, &[ModeCommand::DisableNotifications]);
+        assert_eq!(ticket.written().await, Err(NotWritten::NoCommandFile));
+        let desk = Desk::new(None, Arc::default());
+        let many = [ModeCommand::DisableNotifications; MAX_COMMANDS + 1];
+        assert_eq!(issue(&desk, &many).written().await, Err(NotWritten::TooMany(MAX_COMMANDS + 1)));
+        assert_eq!(issue(&desk, &[]).written().await, Ok(()));
+    }
+
+    #[test]
+    fn all_that_can_be_issued_together_fits_one_write() {
+        let desk = Desk::new(None, Arc::default());
+        let _ticket = issue(&desk, &[ModeCommand::StopExecutingServiceChecks; MAX_COMMANDS]);
+        let part = desk.ahead().unwrap();
+        assert_eq!(part.commands.len(), MAX_COMMANDS);
+        assert!(part.encode(Timestamp::from_seconds(i64::from(u32::MAX))).len() <= nagios::command::PIPE_BUF);
+    }
+}
