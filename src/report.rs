@@ -61,8 +61,8 @@ fn destination((config, status): (&config::Destination, DestinationStatus)) -> D
 
 /// The receiver's part; it listens on `addresses`.
 pub(crate) fn receiver(addresses: &[SocketAddr], counts: Counts) -> Receiver {
-    let Counts { connections, connections_refused, sessions_refused, accepted, refused, injected, cut, dumped, lost } =
-        counts;
+    let Counts { connections, connections_refused, sessions_refused, accepted, refused, .. } = counts;
+    let Counts { injected, cut, dumped, lost, superseded, older_than_own, .. } = counts;
     Receiver {
         listeners: addresses.iter().map(|address| Listener { address: address.to_string() }).collect(),
         connections,
@@ -73,6 +73,8 @@ pub(crate) fn receiver(addresses: &[SocketAddr], counts: Counts) -> Receiver {
             (refused, "have names that no core can have, or another host's"),
             (dumped, "went into the dump file"),
             (lost, "made room for newer ones"),
+            (superseded, "had newer ones of their objects, while this core is active"),
+            (older_than_own, "were older than this core's own check"),
         ]),
         refused: causes([(connections_refused, "connections"), (sessions_refused, "sessions")]),
         ..Receiver::default()

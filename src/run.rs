@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use config::Config;
 use control::{BindError, Control};
-use receiver::Receiver;
+use receiver::{Receiver, Surroundings};
 use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -87,7 +87,7 @@ impl Roles {
         let mut roles = Roles { receiver: None, sender: None };
         if let Some(receiver) = &config.receiver {
             let bound = Receiver::bind(receiver)?;
-            let receiver = Receiver::start(receiver, bound)?;
+            let receiver = Receiver::start(receiver, &config.node, bound, Surroundings::default())?;
             for address in receiver.addresses() {
                 tracing::info!(node = %config.node.name, %address, "receiver listens");
             }

@@ -29,7 +29,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use receiver::{Receiver, StartError};
+use nsca::sealed::NodeName;
+use receiver::{Bound, Receiver, StartError, Surroundings};
 
 use crate::question::Question;
 use crate::{DropInError, NscaCfg};
@@ -134,6 +135,13 @@ fn stand_alone(args: &Args, config_file: PathBuf, cfg: NscaCfg, identity: &Ident
         pid_file.remove();
     }
     served
+}
+
+/// Starts to receive, as a node without a place: classic clients, the only ones that it takes, ask for no name either.
+fn receive(settings: &config::Receiver, bound: Vec<Bound>) -> Result<Receiver, StartError> {
+    let name = NodeName::try_from("nsca").expect("it is short and plain");
+    let node = config::Node { name, state_directory: PathBuf::new(), control_socket: PathBuf::new() };
+    Receiver::start(settings, &node, bound, Surroundings::default())
 }
 
 /// The daemon may read the file again, whatever its working directory is by then.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use nagios::{Attributed, CheckResult};
 
+use crate::batch::Batch;
 use crate::core_watch::OwnTimes;
+use crate::counts::Counters;
 use crate::injector::Rule;
 use crate::journal::{Journal, Tail};
 use crate::memory;
@@ -66,12 +68,18 @@ pub(crate) enum NotTaken {
 }
 
 impl Backlog {
-    /// Takes all of `results`, which are then as safe as this kind makes them. If it fails, the first ones may have been
+    /// Takes all of `batch`, whose results are then as safe as this kind makes them. If it fails, the first ones may have been
     /// taken nevertheless.
-    pub(crate) async fn push(&self, results: Vec<CheckResult>) -> Result<(), NotTaken> {
+    pub(crate) async fn push(&self, batch: Batch, counters: &Counters) -> Result<(), NotTaken> {
         match self {
-            Backlog::Memory(queue) => queue.push(results).await,
-            Backlog::Journal(journal) => journal.append(&results).await,
+            Backlog::Memory(queue) => {
+                let results: Vec<CheckResult> = batch.into_results().into_iter().map(|a| a.result).collect();
+                let count = results.len();
+                queue.push(results).await?;
+                counters.accepted.add(count);
+                Ok(())
+            }
+            Backlog::Journal(journal) => journal.append(Arc::new(batch)).await,
         }
     }
 }

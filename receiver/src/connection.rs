@@ -1,23 +1,28 @@
-//! One connection: a classic session between a socket and the backlog.
+//! One connection: what the peer wants, and a classic session between a socket and the backlog.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nagios::{CheckResult, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
 use nsca::classic::{ServerSession, SessionError};
-use nsca::packet::{IV_BYTES, Report};
+use nsca::greeting::{RANDOM_BYTES, ServerGreeted, ServerGreeting};
+use nsca::packet::Report;
+use nsca::sealed::{Now, STALE_AFTER, SealedError, Server, ServerSettings, Window};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Pass;
-use crate::backlog::NotTaken;
-use crate::complaints::Kind;
-use crate::listener::Entrance;
+use crate::backlog::{Backlog, NotTaken};
+use crate::batch::Batch;
+use crate::counts::Cause;
+use crate::listener::{Entrance, Visitor};
+use crate::sealed::Link;
+use crate::sessions::Entry;
 use crate::spoofing::Spoofing;
 
 /// How much is read at once: as much as a session buffers, four packets.
@@ -29,10 +34,18 @@ const LINGER_WHEN_STOPPING: Duration = Duration::from_secs(1);
 /// A connection that was let in.
 pub(crate) struct Connection {
     stream: TcpStream,
-    peer: SocketAddr,
-    entrance: Arc<Entrance>,
+    visitor: Visitor,
+    entry: Entry,
     spoofing: Option<Spoofing>,
-    _pass: Pass,
+    pass: Pass,
+}
+
+/// What the peer wants, and how many of the bytes that were read last belong to that.
+enum Wish {
+    Classic(Box<ServerSession>, usize),
+    Sealed(Box<Server>, usize),
+    /// It closed the connection.
+    Nothing,
 }
 
 /// Why a connection ends before the peer ends it.
@@ -40,6 +53,8 @@ pub(crate) struct Connection {
 enum Ended {
     #[error(transparent)]
     Refused(#[from] SessionError),
+    #[error(transparent)]
+    Sealed(#[from] SealedError),
     #[error("nothing came for {0:?}: the peer is gone or hangs")]
     Silent(Duration),
     #[error("a packet was not complete after {0:?}: the peer is slow, or speaks another protocol")]
@@ -56,9 +71,10 @@ enum Ended {
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, peer: SocketAddr, entrance: Arc<Entrance>, pass: Pass) -> Self {
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let spoofing = entrance.listener.strict_mode_spoofing.then(|| Spoofing::new(peer.ip()));
-        Connection { stream, peer, entrance, spoofing, _pass: pass }
+        let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let spoofing = entrance.listener.strict_mode_spoofing.then(|| Spoofing::new(address.ip()));
+        let entry = entrance.shared.sessions.enter(address);
+        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, pass }
     }
 
     /// Serves the peer to the end.
@@ -66,9 +82,20 @@ impl Connection {
         // From here on, any end is a reset, also when this process is killed: the peer must not take its results as
         // delivered. It can only fail on a socket that is closed already.
         let _ = self.stream.set_zero_linger();
-        match self.serve(stopping).await {
+        let mut stopped = pin!(async {
+            stopping.cancelled().await;
+            tokio::time::sleep(LINGER_WHEN_STOPPING).await;
+        });
+        let mut buffer = vec![0; READ_BYTES];
+        let ended = match self.greet(&mut buffer, stopped.as_mut()).await {
+            Ok(Wish::Classic(session, came)) => self.serve(*session, buffer, came, stopped).await,
+            Ok(Wish::Sealed(server, came)) => return self.seal(server, &buffer[..came], stopping.clone()).await,
+            Ok(Wish::Nothing) => Ok(0),
+            Err(ended) => Err(ended),
+        };
+        match ended {
             Ok(results) => {
-                tracing::debug!(peer = %self.peer, results, "session ended");
+                tracing::debug!(peer = %self.visitor.address, results, "session ended");
                 // Now the end may be clean. Where that fails, the peer sends its results again.
                 let _ = socket2::SockRef::from(&self.stream).set_linger(None);
             }
@@ -76,16 +103,69 @@ impl Connection {
         }
     }
 
-    /// Counts the results that were taken.
-    async fn serve(&mut self, stopping: CancellationToken) -> Result<usize, Ended> {
-        let mut session = self.greet().await?;
-        let mut buffer = vec![0; READ_BYTES];
-        let mut results = 0;
+    /// Sends the init packet, and reads until it is clear what the peer wants.
+    async fn greet(
+        &mut self,
+        buffer: &mut [u8],
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Wish, Ended> {
+        let mut greeting = self.greeting()?;
+        self.stream.write_all(&greeting.init_packet()).await?;
         let mut partial_since = None;
-        let mut stopped = pin!(async {
-            stopping.cancelled().await;
-            tokio::time::sleep(LINGER_WHEN_STOPPING).await;
-        });
+        loop {
+            let n = self.read(buffer, partial_since, stopped.as_mut()).await?;
+            if n == 0 {
+                greeting.handle_eof()?;
+                return Ok(Wish::Nothing);
+            }
+            partial_since.get_or_insert_with(Instant::now);
+            let (wish, rest) = match greeting.handle_bytes(&buffer[..n], now())? {
+                ServerGreeted::Undecided(undecided) => {
+                    greeting = undecided;
+                    continue;
+                }
+                ServerGreeted::Classic(session, rest) => (Wish::Classic(session, rest.len()), rest.len()),
+                ServerGreeted::Sealed(server, rest) => (Wish::Sealed(server, rest.len()), rest.len()),
+            };
+            buffer.copy_within(n - rest..n, 0);
+            return Ok(wish);
+        }
+    }
+
+    fn greeting(&self) -> Result<Box<ServerGreeting>, Ended> {
+        let mut random = [0; RANDOM_BYTES];
+        getrandom::fill(&mut random).map_err(Ended::NoRandom)?;
+        let Entrance { listener, sealed, shared } = &*self.visitor.entrance;
+        let settings = ServerSettings {
+            node: shared.node.clone(),
+            window: Window::default(),
+            core: shared.own.borrow().core,
+            stale_after: STALE_AFTER,
+        };
+        let (secret, policy) = (listener.secret.clone(), sealed.clone());
+        Ok(ServerGreeting::new(secret, listener.max_packet_age, policy, settings, &random, unix_seconds()))
+    }
+
+    /// Goes on in a sealed session.
+    async fn seal(self, server: Box<Server>, came: &[u8], stopping: CancellationToken) {
+        let Connection { stream, visitor, entry, pass, .. } = self;
+        let Backlog::Journal(journal) = &visitor.entrance.shared.backlog else {
+            unreachable!("without a journal, no sealed session is offered");
+        };
+        let journal = journal.clone();
+        Link::new(stream, visitor, server, journal, entry, pass).run(came, stopping).await;
+    }
+
+    /// A classic session, whose first bytes have come. Counts the results that were taken.
+    async fn serve(
+        &mut self,
+        mut session: ServerSession,
+        mut buffer: Vec<u8>,
+        came: usize,
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<usize, Ended> {
+        let mut results = self.take(&mut session, &buffer[..came]).await?;
+        let mut partial_since = (session.buffered() > 0).then(Instant::now);
         loop {
             let n = self.read(&mut buffer, partial_since, stopped.as_mut()).await?;
             if n == 0 {
@@ -102,16 +182,6 @@ impl Connection {
         }
     }
 
-    /// Sends the init packet.
-    async fn greet(&mut self) -> Result<ServerSession, Ended> {
-        let listener = &self.entrance.listener;
-        let mut iv = [0; IV_BYTES];
-        getrandom::fill(&mut iv).map_err(Ended::NoRandom)?;
-        let session = ServerSession::new(listener.secret.clone(), iv, unix_seconds(), listener.max_packet_age);
-        self.stream.write_all(&session.init_packet()).await?;
-        Ok(session)
-    }
-
     /// Reads what there is; 0 is the end.
     async fn read(
         &mut self,
@@ -119,7 +189,7 @@ impl Connection {
         partial_since: Option<Instant>,
         stopped: impl Future<Output = ()>,
     ) -> Result<usize, Ended> {
-        let limits = &self.entrance.shared.limits;
+        let limits = &self.visitor.entrance.shared.limits;
         let (deadline, late) = match partial_since {
             Some(since) => (since + limits.packet_timeout, Ended::Slow(limits.packet_timeout)),
             None => (Instant::now() + limits.idle_timeout, Ended::Silent(limits.idle_timeout)),
@@ -136,9 +206,10 @@ impl Connection {
         let refused = self.decode(session, bytes, &mut results, &mut packets).err();
         self.drop_spoofed(&mut results).await;
         if !results.is_empty() {
-            let count = results.len();
-            self.entrance.shared.backlog.push(results).await?;
-            self.entrance.shared.counters.accepted.add(count);
+            let (count, shared) = (results.len(), &self.visitor.entrance.shared);
+            let batch = Batch::classic(results, &shared.nowhere);
+            shared.backlog.push(batch, &shared.counters).await?;
+            self.entry.accept(count);
         }
         refused.map_or(Ok(packets), |error| Err(error.into()))
     }
@@ -152,17 +223,19 @@ impl Connection {
         packets: &mut usize,
     ) -> Result<(), SessionError> {
         let now = Timestamp::from(SystemTime::now());
-        while !bytes.is_empty() {
-            bytes = &bytes[session.handle_bytes(bytes)..];
+        loop {
             while let Some(report) = session.poll_report(unix_seconds())? {
                 *packets += 1;
                 match check_result(&report, now) {
                     Ok(result) => results.push(result),
-                    Err(invalid) => self.drop_result(&invalid),
+                    Err(invalid) => self.visitor.drop_result(&invalid),
                 }
             }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            bytes = &bytes[session.handle_bytes(bytes)..];
         }
-        Ok(())
     }
 
     /// In strict mode, drops what is sent in another host's name.
@@ -176,38 +249,26 @@ impl Connection {
                 genuine.push(result);
             } else {
                 let reason = format!("strict mode: {} does not resolve to the peer's address", result.object.host());
-                self.drop_result(&reason);
+                self.visitor.drop_result(&reason);
             }
         }
         *results = genuine;
         self.spoofing = Some(spoofing);
     }
 
-    fn drop_result(&self, reason: &dyn std::fmt::Display) {
-        let shared = &self.entrance.shared;
-        shared.counters.refused.add(1);
-        shared.complaints.about(self.peer_ip(), Kind::Result, |left_out| {
-            tracing::warn!(peer = %self.peer, %reason, left_out, "result dropped");
-        });
-    }
-
     fn complain(&self, ended: &Ended) {
-        let shared = &self.entrance.shared;
-        match ended {
-            Ended::Broken(error) => tracing::debug!(peer = %self.peer, %error, "connection broke"),
-            Ended::Stopping => tracing::debug!(peer = %self.peer, "connection closed: the daemon stops"),
-            Ended::Refused(_) | Ended::Silent(_) | Ended::Slow(_) | Ended::NotTaken(_) | Ended::NoRandom(_) => {
-                shared.counters.sessions_refused.add(1);
-                shared.complaints.about(self.peer_ip(), Kind::Session, |left_out| {
-                    let listener = self.entrance.listener.address;
-                    tracing::warn!(peer = %self.peer, %listener, reason = %ended, left_out, "session refused");
-                });
-            }
-        }
-    }
-
-    fn peer_ip(&self) -> IpAddr {
-        self.peer.ip()
+        let peer = self.visitor.address;
+        let cause = match ended {
+            Ended::Broken(error) => return tracing::debug!(%peer, %error, "connection broke"),
+            Ended::Stopping => return tracing::debug!(%peer, "connection closed: the daemon stops"),
+            Ended::Refused(_) => Cause::BadPacket,
+            Ended::Sealed(error) => error.into(),
+            Ended::Silent(_) => Cause::Silent,
+            Ended::Slow(_) => Cause::Slow,
+            Ended::NotTaken(_) => Cause::NotTaken,
+            Ended::NoRandom(_) => Cause::Defect,
+        };
+        self.visitor.refuse(cause, ended);
     }
 }
 
@@ -234,4 +295,8 @@ fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, Name
 fn unix_seconds() -> u32 {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn now() -> Now {
+    Now::new(std::time::Instant::now(), SystemTime::now())
 }

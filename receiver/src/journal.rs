@@ -6,11 +6,15 @@
 //! ```
 //!
 //! **Invariant:** when [`Journal::append`] has succeeded, the results survive the death of this process; after at most
-//! [`spool::COMMIT_WITHIN`] and one sync of the disk, a power cut.
+//! [`spool::COMMIT_WITHIN`] and one sync of the disk, a power cut. Only then they are acknowledged to sealed senders.
+//!
+//! **Invariant:** the order of the journal is the order of injection. What is older than what another origin has told is
+//! left out when it comes, under the lock that appending takes.
 //!
 //! **Invariant:** the position is never ahead of what the core's command file took. It is behind by what was taken in the
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
+mod ages;
 mod stretch;
 mod tail;
 #[cfg(test)]
@@ -18,31 +22,44 @@ pub(crate) mod testing;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use nagios::{CheckResult, stored};
-use spool::{Keep, NewRecord, NoShrink, OpenError, Options, Recovery, Spool, Trouble};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use nagios::{Attributed, Timestamp, stored};
+use spool::{Keep, NewRecord, NoShrink, OpenError, Options, Reader, Recovery, Spool, Trouble};
+use tokio::sync::{Notify, OwnedMutexGuard, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::NotTaken;
+use crate::batch::Batch;
 use crate::counts::Counters;
 use crate::episode::Episode;
+use crate::peers::Keeper;
+use crate::status::JournalStatus;
+use ages::{Ages, Fingerprint, Fingerprints, Undo};
 
 pub(crate) use tail::Tail;
 
 /// Who reads the journal.
 const CORE: &str = "core";
 
+/// A commit does not wait for more when so many results wait for it: senders wait for their acknowledgement.
+const COMMIT_AT: u64 = 2048;
+
 /// The journal of a running receiver. Connections append, a [`Tail`] reads.
 pub(crate) struct Journal {
     /// An asynchronous lock: a connection that waits for a compaction costs no thread.
     spool: Arc<tokio::sync::Mutex<Spool>>,
+    /// Who sends, and what of it is here. Changed under the lock of the spool, as far as results are concerned.
+    peers: Arc<Keeper>,
+    /// Locked after the spool.
+    ages: Mutex<Ages>,
     counters: Arc<Counters>,
     /// Wakes the tail.
     appended: Notify,
     /// Wakes whoever commits.
     dirty: Notify,
+    /// Wakes those who wait for a commit.
+    commits: watch::Sender<()>,
     appending: Mutex<Episode>,
     syncing: Mutex<Episode>,
 }
@@ -52,6 +69,7 @@ impl Journal {
     pub(crate) fn open(
         config: &config::Journal,
         new_id: [u8; 16],
+        peers: Arc<Keeper>,
         counters: Arc<Counters>,
     ) -> Result<(Arc<Self>, Tail), OpenError> {
         let options = Options { max_size: config.max_size, keep: Keep::NewestOfEachKey, shrink: Box::new(NoShrink) };
@@ -59,11 +77,15 @@ impl Journal {
         spool.keep_positions(&[CORE], Instant::now()).expect("one short name");
         report_recovery(&config.directory, &recovery);
         let position = spool.position(CORE).unwrap_or(0);
+        let ages = remember(&spool);
         let journal = Arc::new(Journal {
             spool: Arc::new(tokio::sync::Mutex::new(spool)),
+            peers,
+            ages: Mutex::new(ages),
             counters,
             appended: Notify::new(),
             dirty: Notify::new(),
+            commits: watch::Sender::new(()),
             appending: Mutex::default(),
             syncing: Mutex::default(),
         });
@@ -71,21 +93,61 @@ impl Journal {
         Ok((journal, tail))
     }
 
-    /// Appends all of `results` with one write. If it fails, the first ones may be appended nevertheless.
-    pub(crate) async fn append(self: &Arc<Self>, results: &[CheckResult]) -> Result<(), NotTaken> {
-        let records = Records::encode(results);
-        let spool = self.spool.clone().lock_owned().await;
-        let journal = self.clone();
-        Ok(tokio::task::spawn_blocking(move || journal.write(spool, &records)).await??)
+    /// Tells when something was committed.
+    pub(crate) fn commits(&self) -> watch::Receiver<()> {
+        self.commits.subscribe()
     }
 
-    fn write(&self, mut spool: OwnedMutexGuard<Spool>, records: &Records) -> Result<(), spool::AppendCause> {
+    /// How it is.
+    pub(crate) async fn status(&self) -> JournalStatus {
+        let spool = self.spool.lock().await;
+        JournalStatus {
+            waiting: spool.depth(CORE).ok().flatten(),
+            results: spool.records(),
+            bytes: spool.bytes(),
+            uncommitted: spool.newest() - spool.committed(),
+            trouble: spool.trouble().map(ToString::to_string),
+        }
+    }
+
+    /// Takes the results of `batch`, but for those that it has already, and those that are older than what another origin
+    /// has told. If it fails, the first ones may have been taken nevertheless; a sealed sender's batch can then be
+    /// appended again, and only the others are taken.
+    pub(crate) async fn append(self: &Arc<Self>, batch: Arc<Batch>) -> Result<(), NotTaken> {
+        let records = Records::encode(batch.results(), &locked(&self.ages).fingerprints());
+        let spool = self.spool.clone().lock_owned().await;
+        let journal = self.clone();
+        tokio::task::spawn_blocking(move || journal.write(spool, &batch, records)).await?
+    }
+
+    fn write(&self, mut spool: OwnedMutexGuard<Spool>, batch: &Batch, mut records: Records) -> Result<(), NotTaken> {
         let now = Instant::now();
+        let had = batch.source().map_or(0, |source| batch.count_up_to(self.peers.lock().taken(source)));
+        let older = self.leave_out_older(batch, &mut records, had);
         let outcome = spool.append(records.iter(), now);
+        let taken = match &outcome {
+            Ok(_) => records.passed.len(),
+            Err(error) => usize::try_from(error.appended.end - error.appended.start).unwrap_or(usize::MAX),
+        };
+        if let Some(source) = batch.source() {
+            // Those between that were left out are left out again when the rest is appended again.
+            let through = match records.passed[..taken].last() {
+                _ if outcome.is_ok() => batch.through(),
+                Some(last) => batch.sequence(last.at),
+                None => 0,
+            };
+            self.peers.lock().take(source, through);
+        }
+        self.take_back(&mut records, taken);
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());
         drop(spool);
         self.appended.notify_one();
         self.dirty.notify_one();
+        self.counters.accepted.add(taken);
+        if outcome.is_ok() {
+            self.counters.repeated.add(had);
+            self.counters.older.add(older);
+        }
         for compaction in &compactions {
             self.counters.lost.add(usize::try_from(compaction.lost).unwrap_or(usize::MAX));
             tracing::warn!(?compaction, "the journal was full and keeps only the newest results: raise max_size");
@@ -93,67 +155,158 @@ impl Journal {
         for stretch in damage.entries() {
             tracing::warn!("journal: {stretch}");
         }
+        self.tell_appending(outcome.as_ref().err(), now);
+        outcome.map(|_| ()).map_err(|error| error.cause.into())
+    }
+
+    /// Decides which results pass, behind those that the journal has already; how many do not.
+    fn leave_out_older(&self, batch: &Batch, records: &mut Records, had: usize) -> usize {
+        let now = Timestamp::from(SystemTime::now()).seconds();
+        let mut ages = locked(&self.ages);
+        let mut origin = None;
+        for (at, attributed) in batch.results().iter().enumerate().skip(had) {
+            let of_this = match &origin {
+                Some((name, origin)) if Arc::ptr_eq(name, &attributed.origin) => *origin,
+                _ => origin.insert((attributed.origin.clone(), ages.origin(&attributed.origin))).1,
+            };
+            let object = records.fingerprints[at];
+            if let Some(undo) = ages.pass(object, of_this, attributed.result.check_time.seconds(), now) {
+                records.passed.push(Passed { at, undo });
+            }
+        }
+        batch.results().len() - had - records.passed.len()
+    }
+
+    /// What was not appended has not passed.
+    fn take_back(&self, records: &mut Records, taken: usize) {
+        let mut ages = locked(&self.ages);
+        for passed in records.passed.drain(taken..).rev() {
+            ages.undo(passed.undo);
+        }
+    }
+
+    fn tell_appending(&self, error: Option<&spool::AppendError>, now: Instant) {
         let mut episode = locked(&self.appending);
-        match &outcome {
-            Ok(_) => {
+        match error {
+            None => {
                 if let Some(lasted) = episode.ends(now) {
                     tracing::info!(after_seconds = lasted.as_secs(), "the journal takes results again");
                 }
             }
-            Err(error) => {
+            Some(error) => {
                 if let Some(lasts) = episode.goes_on(Duration::ZERO, now) {
                     let for_seconds = lasts.as_secs();
                     tracing::error!(%error, for_seconds, "the journal takes no results: their senders have to keep them");
                 }
             }
         }
-        outcome.map(|_| ()).map_err(|error| error.cause)
     }
 
     /// Commits whenever it is due, until `ended`, and then once more.
     pub(crate) async fn keep_committed(self: Arc<Self>, ended: CancellationToken) {
+        let mut failing = false;
         while !ended.is_cancelled() {
-            let due = self.spool.lock().await.next_commit_due();
+            let due = self.commit_due(failing).await;
             let wait = async {
                 match due {
                     Some(at) => tokio::time::sleep_until(at.into()).await,
-                    None => self.dirty.notified().await,
+                    None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = wait => if due.is_some() { self.commit().await },
+                () = wait => failing = !self.commit().await,
+                () = self.dirty.notified() => {}
                 () = ended.cancelled() => {}
             }
         }
         self.commit().await;
     }
 
-    async fn commit(self: &Arc<Self>) {
+    async fn commit_due(&self, failing: bool) -> Option<Instant> {
+        let spool = self.spool.lock().await;
+        let due = spool.next_commit_due();
+        let waiting = spool.newest() - spool.committed();
+        // Where everything of a batch was left out, there is nothing to sync, but something to acknowledge.
+        let is_nothing_to_sync = waiting == 0 && self.peers.lock().is_uncommitted();
+        if !failing && (waiting >= COMMIT_AT || is_nothing_to_sync) { Some(Instant::now()) } else { due }
+    }
+
+    /// Whether everything is committed that was appended before.
+    async fn commit(self: &Arc<Self>) -> bool {
         let journal = self.clone();
-        let committed = tokio::task::spawn_blocking(move || {
-            let begun = journal.spool.blocking_lock().begin_commit(Instant::now())?;
-            let Some(commit) = begun else { return Ok(()) };
-            // Connections and injector go on meanwhile.
-            let done = commit.run();
-            journal.spool.blocking_lock().finish_commit(done, Instant::now()).map(|_| ())
-        });
-        let outcome: Result<(), Trouble> = match committed.await {
+        let outcome = match tokio::task::spawn_blocking(move || journal.sync()).await {
             Ok(outcome) => outcome,
-            Err(defect) => return tracing::error!(%defect, "a commit of the journal failed; please report this"),
+            Err(defect) => {
+                tracing::error!(%defect, "a commit of the journal failed; please report this");
+                return false;
+            }
         };
-        let (mut episode, now) = (locked(&self.syncing), Instant::now());
-        match outcome {
-            Ok(()) => {
+        self.peers.note();
+        self.commits.send_replace(());
+        self.tell_syncing(outcome.as_ref().err(), Instant::now());
+        outcome.is_ok()
+    }
+
+    /// Syncs what was appended, while connections and injector go on; and says so to the peers.
+    fn sync(&self) -> Result<(), Trouble> {
+        let mut spool = self.spool.blocking_lock();
+        let newest = spool.newest();
+        let begun = spool.begin_commit(Instant::now())?;
+        let of_peers = self.peers.lock().begin_commit();
+        drop(spool);
+        let done = begun.map(spool::Commit::run);
+        let mut spool = self.spool.blocking_lock();
+        let outcome = done.map_or(Ok(()), |done| spool.finish_commit(done, Instant::now()).map(|_| ()));
+        let mut peers = self.peers.lock();
+        if spool.committed() >= newest {
+            peers.committed(of_peers);
+        } else {
+            peers.not_committed(of_peers);
+        }
+        outcome
+    }
+
+    fn tell_syncing(&self, error: Option<&Trouble>, now: Instant) {
+        let mut episode = locked(&self.syncing);
+        match error {
+            None => {
                 if let Some(lasted) = episode.ends(now) {
                     tracing::info!(after_seconds = lasted.as_secs(), "the journal is committed again");
                 }
             }
-            Err(error) => {
+            Some(error) => {
                 if let Some(lasts) = episode.goes_on(Duration::ZERO, now) {
                     let for_seconds = lasts.as_secs();
-                    tracing::error!(%error, for_seconds, "the journal would not survive a power cut");
+                    tracing::error!(%error, for_seconds, "the journal would not survive a power cut, and nothing is acknowledged");
                 }
             }
+        }
+    }
+}
+
+/// The newest result of each object, as the journal tells it.
+fn remember(spool: &Spool) -> Ages {
+    let mut ages = Ages::default();
+    let fingerprints = ages.fingerprints();
+    let mut reader = Reader::from(0);
+    let mut origin: Arc<str> = Arc::from("");
+    loop {
+        let batch = match reader.next_batch(spool) {
+            Ok(batch) if batch.is_empty() => return ages,
+            Ok(batch) => batch,
+            Err(error) => {
+                tracing::warn!(%error, "the journal cannot be read: results of one node may follow newer ones of another");
+                return ages;
+            }
+        };
+        for record in batch.iter() {
+            // What cannot be used is told when it is to be injected.
+            let Ok((result, of)) = stored::decode(record.payload) else { continue };
+            if of != origin.as_bytes() {
+                origin = String::from_utf8_lossy(of).into();
+            }
+            let (object, origin) = (fingerprints.of(record.key), ages.origin(&origin));
+            ages.remember(object, origin, result.check_time.seconds());
         }
     }
 }
@@ -163,33 +316,47 @@ struct Records {
     bytes: Vec<u8>,
     /// Where key and payload of each end.
     ends: Vec<(usize, usize)>,
+    fingerprints: Vec<Fingerprint>,
+    /// Those to append.
+    passed: Vec<Passed>,
+}
+
+struct Passed {
+    /// Which result.
+    at: usize,
+    undo: Undo,
 }
 
 impl Records {
-    fn encode(results: &[CheckResult]) -> Self {
-        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(results.len()));
-        for result in results {
-            stored::key(&result.object, &mut bytes);
-            let key_end = bytes.len();
-            // A classic client has no name of its own.
-            stored::encode(result, b"", &mut bytes);
-            ends.push((key_end, bytes.len()));
+    fn encode(results: &[Attributed], fingerprints: &Fingerprints) -> Self {
+        let mut records = Records {
+            bytes: Vec::new(),
+            ends: Vec::with_capacity(results.len()),
+            fingerprints: Vec::with_capacity(results.len()),
+            passed: Vec::with_capacity(results.len()),
+        };
+        for Attributed { result, origin } in results {
+            let start = records.bytes.len();
+            stored::key(&result.object, &mut records.bytes);
+            let key_end = records.bytes.len();
+            records.fingerprints.push(fingerprints.of(&records.bytes[start..]));
+            stored::encode(result, origin.as_bytes(), &mut records.bytes);
+            records.ends.push((key_end, records.bytes.len()));
         }
-        Records { bytes, ends }
+        records
     }
 
     fn iter(&self) -> impl Iterator<Item = NewRecord<'_>> {
-        let mut start = 0;
-        self.ends.iter().map(move |&(key_end, end)| {
-            let record = NewRecord { key: &self.bytes[start..key_end], payload: &self.bytes[key_end..end] };
-            start = end;
-            record
+        self.passed.iter().map(|passed| {
+            let start = passed.at.checked_sub(1).map_or(0, |before| self.ends[before].1);
+            let (key_end, end) = self.ends[passed.at];
+            NewRecord { key: &self.bytes[start..key_end], payload: &self.bytes[key_end..end] }
         })
     }
 }
 
-fn locked(episode: &Mutex<Episode>) -> MutexGuard<'_, Episode> {
-    episode.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn report_recovery(directory: &Path, recovery: &Recovery) {

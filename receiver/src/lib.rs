@@ -1,9 +1,10 @@
-//! The receiver: listeners, classic NSCA sessions, and injection into the core.
+//! The receiver: listeners, classic and sealed sessions, and injection into the core.
 //!
 //! ```text
-//! listener ─▶ admission ─▶ connection (nsca::classic::ServerSession) ─▶ backlog ─▶ injector ─▶ core
-//!                                                                                   │           ▲
-//!                                                                                   └─ core_watch ┘ did it restart?
+//!                          ┌▶ connection (classic)  ┐
+//! listener ─▶ admission ─▶ ┤                        ├─▶ backlog ─▶ injector ─▶ core
+//!                          └▶ sealed ◀─ peers ◀─────┘ committed     │           ▲
+//!                                                                   └─ core_watch ┘ did it restart?
 //! ```
 //!
 //! **Invariant:** a connection that ends with a clean close has all its results in the backlog; one that held a packet
@@ -11,14 +12,19 @@
 //! daemon with a state directory is a journal on disk: what is in it survives the process.
 //!
 //! **Invariant:** what a peer sends costs bounded memory: one read buffer and one session per connection, a limit on
-//! connections in all and per peer, and a backlog that is bounded in bytes, on disk or in memory.
+//! connections in all and per peer, and a backlog that is bounded in bytes, on disk or in memory. What a sealed session
+//! may have under way is bounded by the credit that it gave; nodes that are remembered are bounded in number.
+//!
+//! **Invariant:** nothing is acknowledged to a sealed sender that is not committed in the journal.
 //!
 //! **Duplicates** come up only around crashes: the results that the core took in the last quarter of a second before this
-//! process was killed, and the newest result of each object after the core restarted. For one object the older never
-//! follows the newer, except that after a kill of this process a short stretch is repeated from its beginning.
+//! process was killed, those that were committed in that time and are sent again since the file of peers did not know it,
+//! and the newest result of each object after the core restarted. For one object the older never follows the newer, except
+//! that after a kill of this process a short stretch is repeated from its beginning.
 
 mod admission;
 mod backlog;
+mod batch;
 mod catching_up;
 mod commands;
 mod complaints;
@@ -26,35 +32,51 @@ mod connection;
 mod core_watch;
 mod counts;
 mod episode;
+mod heard;
 mod injector;
 mod journal;
 mod listener;
 mod memory;
 mod pace;
+pub mod peers;
+pub mod sealed;
+mod sessions;
 mod spoofing;
+mod status;
+mod surroundings;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nsca::sealed::{CoreVerdict, Duty, NodeName};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use batch::Batch;
 pub use commands::{Commands, NotWritten, Progress, Ticket, Waits};
 pub use counts::Counts;
+pub use heard::{Contact, Heard};
 pub use listener::Bound;
+pub use sessions::SessionStatus;
+pub use status::{JournalStatus, NodeStatus, Status};
+pub use surroundings::{Relay, Surroundings};
 
 use admission::Admission;
 use backlog::{Backlog, Waiting};
 use complaints::Complaints;
 use connection::Connection;
 use counts::Counters;
+use heard::Hearing;
 use injector::{ExpectedEchoes, Injector};
 use journal::Journal;
 use listener::Entrance;
+use peers::Keeper;
+use sessions::Sessions;
 
 /// Why the receiver does not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,24 +105,39 @@ pub struct Receiver {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     injector: Injector,
-    committing: Option<Committing>,
+    /// In the order in which they have to end.
+    keeping: Vec<Keeping>,
     tasks: TaskTracker,
     accepting: CancellationToken,
     stopping: CancellationToken,
 }
 
-/// The task that commits the journal.
-struct Committing {
+/// What sealed senders are told of this node.
+#[derive(Clone, Copy, Debug, Default)]
+struct Own {
+    core: CoreVerdict,
+    duty: Duty,
+}
+
+/// A task that keeps something on the disk.
+struct Keeping {
     ended: CancellationToken,
     task: JoinHandle<()>,
 }
 
 /// What all connections of a receiver have in common.
 struct Shared {
+    node: NodeName,
+    /// Where results of classic clients come from.
+    nowhere: Arc<str>,
     admission: Admission,
     complaints: Complaints,
     counters: Arc<Counters>,
     backlog: Backlog,
+    peers: Arc<Keeper>,
+    sessions: Arc<Sessions>,
+    hearing: Hearing,
+    own: watch::Sender<Own>,
     limits: config::Limits,
 }
 
@@ -111,21 +148,32 @@ impl Receiver {
     }
 
     /// Opens the journal if there is one, and starts to inject, and to accept on `bound`. Runs inside a tokio runtime.
-    pub fn start(config: &config::Receiver, bound: Vec<Bound>) -> Result<Receiver, StartError> {
+    pub fn start(
+        config: &config::Receiver,
+        node: &config::Node,
+        bound: Vec<Bound>,
+        surroundings: Surroundings,
+    ) -> Result<Receiver, StartError> {
         let counters = Arc::new(Counters::default());
-        let (backlog, waiting, committing) = open_backlog(config, &counters)?;
-        let injector = Injector::start(config, waiting, ExpectedEchoes::new(None), counters.clone())
-            .map_err(StartError::Thread)?;
+        let Opened { backlog, waiting, peers, keeping } = Opened::new(config, &counters)?;
+        let echoes = ExpectedEchoes::new(surroundings.echoes);
+        let injector = Injector::start(config, waiting, echoes, counters.clone()).map_err(StartError::Thread)?;
         let shared = Arc::new(Shared {
+            node: node.name.clone(),
+            nowhere: Arc::from(""),
             admission: Admission::new(config.limits.connections, config.limits.connections_per_peer),
             complaints: Complaints::default(),
             counters,
             backlog,
+            peers,
+            sessions: Arc::default(),
+            hearing: Hearing::default(),
+            own: watch::Sender::default(),
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let accepting = stopping.child_token();
-        let mut receiver = Receiver { shared, addresses: Vec::new(), injector, committing, tasks, accepting, stopping };
+        let mut receiver = Receiver { shared, addresses: Vec::new(), injector, keeping, tasks, accepting, stopping };
         receiver.accept(bound);
         Ok(receiver)
     }
@@ -172,6 +220,36 @@ impl Receiver {
         self.shared.counters.read()
     }
 
+    /// How it is. Waits for the journal while that is busy.
+    pub async fn status(&self) -> Status {
+        let shared = &self.shared;
+        Status {
+            counts: shared.counters.read(),
+            refused: shared.counters.refused_by_cause(),
+            journal: match &shared.backlog {
+                Backlog::Memory(_) => None,
+                Backlog::Journal(journal) => Some(journal.status().await),
+            },
+            sessions: shared.sessions.status(),
+            nodes: status::nodes(&shared.peers.lock()),
+        }
+    }
+
+    /// Follows the signs of life of a node that sends to this one in sealed sessions.
+    pub fn heard(&self, node: &str) -> watch::Receiver<Heard> {
+        self.shared.hearing.subscribe(node)
+    }
+
+    /// What sealed senders are told of this node's core. Until it is said: that it is unknown.
+    pub fn set_core(&self, core: CoreVerdict) {
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.core, core) != core);
+    }
+
+    /// What sealed senders are told of this node's duty. Until it is said: that it is unknown.
+    pub fn set_duty(&self, duty: Duty) {
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.duty, duty) != duty);
+    }
+
     /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty the backlog;
     /// all within `grace`. What then is still waiting stays in the journal, for which a core that is away is not waited
     /// for; without a journal it goes into the dump file or is counted as lost.
@@ -185,31 +263,52 @@ impl Receiver {
         let counters = self.shared.counters.clone();
         drop(self.shared);
         self.injector.stop(deadline.into_std()).await;
-        if let Some(Committing { ended, task }) = self.committing {
+        for Keeping { ended, task } in self.keeping {
             ended.cancel();
             if let Err(defect) = task.await {
-                tracing::error!(%defect, "the last commit of the journal failed; please report this");
+                tracing::error!(%defect, "the last commit failed; please report this");
             }
         }
         counters.read()
     }
 }
 
-/// The backlog from both ends, and what keeps it committed.
-fn open_backlog(
-    config: &config::Receiver,
-    counters: &Arc<Counters>,
-) -> Result<(Backlog, Waiting, Option<Committing>), StartError> {
-    let Some(journal) = &config.journal else {
-        let (inlet, outlet) = memory::new();
-        return Ok((Backlog::Memory(inlet), Waiting::Memory(outlet), None));
-    };
-    let mut new_id = [0; 16];
-    getrandom::fill(&mut new_id).map_err(StartError::NoRandom)?;
-    let (journal, tail) = Journal::open(journal, new_id, counters.clone())?;
-    let ended = CancellationToken::new();
-    let task = tokio::spawn(journal.clone().keep_committed(ended.clone()));
-    Ok((Backlog::Journal(journal), Waiting::Journal(Box::new(tail)), Some(Committing { ended, task })))
+/// What is on the disk.
+struct Opened {
+    backlog: Backlog,
+    waiting: Waiting,
+    peers: Arc<Keeper>,
+    keeping: Vec<Keeping>,
+}
+
+impl Opened {
+    /// The backlog from both ends, who sends to it, and what keeps both committed.
+    fn new(config: &config::Receiver, counters: &Arc<Counters>) -> Result<Opened, StartError> {
+        let Some(journal) = &config.journal else {
+            let (inlet, outlet) = memory::new();
+            let (backlog, waiting) = (Backlog::Memory(inlet), Waiting::Memory(outlet));
+            return Ok(Opened { backlog, waiting, peers: Arc::default(), keeping: Vec::new() });
+        };
+        let mut new_id = [0; 16];
+        getrandom::fill(&mut new_id).map_err(StartError::NoRandom)?;
+        let peers = Keeper::new(journal.directory.with_extension("peers"));
+        let (journal, tail) = Journal::open(journal, new_id, peers.clone(), counters.clone())?;
+        // Only now nobody else has this state.
+        peers.read();
+        let keeping = vec![
+            Keeping::new(|ended| journal.clone().keep_committed(ended)),
+            Keeping::new(|ended| peers.clone().keep_written(ended)),
+        ];
+        let (backlog, waiting) = (Backlog::Journal(journal), Waiting::Journal(Box::new(tail)));
+        Ok(Opened { backlog, waiting, peers, keeping })
+    }
+}
+
+impl Keeping {
+    fn new<F: Future<Output = ()> + Send + 'static>(keep: impl FnOnce(CancellationToken) -> F) -> Self {
+        let ended = CancellationToken::new();
+        Keeping { task: tokio::spawn(keep(ended.clone())), ended }
+    }
 }
 
 /// Raises the limit on open files as far as this process may: every connection is one, and the usual soft limit of 1024

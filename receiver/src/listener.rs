@@ -1,19 +1,23 @@
 //! Listening, and letting peers in.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use config::Listener;
+use nsca::greeting::Policy;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admission::Pass;
+use crate::backlog::Backlog;
 use crate::complaints::Kind;
 use crate::connection::Connection;
+use crate::counts::Cause;
 use crate::{Shared, StartError};
 
 /// Connections that wait to be accepted. The system cuts it to `net.core.somaxconn`.
@@ -32,7 +36,16 @@ pub struct Bound {
 /// What the connections of one listener have in common.
 pub(crate) struct Entrance {
     pub(crate) listener: Listener,
+    /// Whether sessions are sealed here.
+    pub(crate) sealed: Policy,
     pub(crate) shared: Arc<Shared>,
+}
+
+/// Somebody who was let in.
+#[derive(Clone)]
+pub(crate) struct Visitor {
+    pub(crate) address: SocketAddr,
+    pub(crate) entrance: Arc<Entrance>,
 }
 
 impl Bound {
@@ -144,24 +157,31 @@ fn is_exhausted(error: &io::Error) -> bool {
 
 impl Entrance {
     pub(crate) fn new(listener: Listener, shared: Arc<Shared>) -> Self {
-        Entrance { listener, shared }
+        let sealed = match (&listener.sealed, &shared.backlog) {
+            // What is only in memory cannot be acknowledged.
+            (_, Backlog::Memory(_)) => Policy::Off,
+            // In strict mode each host sends for itself; a sealed session is that of a node, which sends for all.
+            (Policy::Auto(_), Backlog::Journal(_)) if listener.strict_mode_spoofing => Policy::Off,
+            (policy, Backlog::Journal(_)) => policy.clone(),
+        };
+        Entrance { listener, sealed, shared }
     }
 
     /// Lets a peer in, or says in the log why not.
     pub(crate) fn admit(&self, peer: IpAddr) -> Option<Pass> {
         let peer = peer.to_canonical();
         let admitted = if self.is_allowed(peer) {
-            self.shared.admission.admit(peer).map_err(|full| full.to_string())
+            self.shared.admission.admit(peer).map_err(|full| (Cause::TooMany, full.to_string()))
         } else {
-            Err("its address is not in this listener's allow-list".to_owned())
+            Err((Cause::NotAllowed, "its address is not in this listener's allow-list".to_owned()))
         };
         match admitted {
             Ok(pass) => {
                 self.shared.counters.connections.add(1);
                 Some(pass)
             }
-            Err(reason) => {
-                self.shared.counters.connections_refused.add(1);
+            Err((cause, reason)) => {
+                self.shared.counters.refuse(cause);
                 self.shared.complaints.about(peer, Kind::Connection, |left_out| {
                     tracing::warn!(%peer, listener = %self.listener.address, reason, left_out, "connection refused");
                 });
@@ -172,5 +192,27 @@ impl Entrance {
 
     fn is_allowed(&self, peer: IpAddr) -> bool {
         self.listener.allow.is_empty() || self.listener.allow.iter().any(|network| network.contains(&peer))
+    }
+}
+
+/// What is said about them.
+impl Visitor {
+    /// A session was ended because of what they sent or did not send.
+    pub(crate) fn refuse(&self, cause: Cause, reason: &dyn fmt::Display) {
+        let Entrance { shared, listener, .. } = &*self.entrance;
+        shared.counters.refuse(cause);
+        shared.complaints.about(self.address.ip(), Kind::Session, |left_out| {
+            let listener = listener.address;
+            tracing::warn!(peer = %self.address, %listener, %reason, left_out, "session refused");
+        });
+    }
+
+    /// A result was dropped for what it says.
+    pub(crate) fn drop_result(&self, reason: &dyn fmt::Display) {
+        let shared = &self.entrance.shared;
+        shared.counters.refused.add(1);
+        shared.complaints.about(self.address.ip(), Kind::Result, |left_out| {
+            tracing::warn!(peer = %self.address, %reason, left_out, "result dropped");
+        });
     }
 }

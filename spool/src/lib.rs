@@ -45,7 +45,7 @@ pub use positions::{MAX_NAME_BYTES, MAX_POSITIONS, NameError};
 pub use reader::{BATCH_BYTES, Batch, Reader};
 pub use record::{Flags, MAX_KEY_BYTES, MAX_PAYLOAD_BYTES, MAX_RECORD_BYTES, RECORD_HEADER_BYTES, Record};
 pub use spool::{
-    COMMIT_RETRY, COMMIT_WITHIN, COMPACTION_RETRY, Commit, Committed, Compaction, FileState, NewRecord,
-    POSITIONS_WITHIN, Recovery, Spool,
+    COMMIT_RETRY, COMMIT_WITHIN, COMPACTION_RETRY, Commit, Committed, Compaction, DISK_FULL_PATIENCE, FileState,
+    NewRecord, POSITIONS_WITHIN, Recovery, Spool,
 };
 pub use trouble::{AppendCause, AppendError, OpenError, Trouble};

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::damage::DamageLog;
 use crate::disk::{Directory, Disk};
 use crate::identity::{GRANT, Identity};
-use crate::options::{Options, Sizes};
+use crate::options::{Keep, Options, Sizes};
 use crate::positions::{NameError, Positions};
 use crate::record::{self, Flags, MAX_KEY_BYTES, MAX_PAYLOAD_BYTES, Record, Salt};
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment};
@@ -22,6 +22,8 @@ use crate::trouble::{AppendCause, AppendError, Trouble};
 pub use commit::{Commit, Committed};
 pub use compact::Compaction;
 pub use open::{FileState, Recovery};
+
+use compact::Loss;
 
 /// How long an appended record may wait for the sync that makes it survive a power cut, if the caller keeps to
 /// [`Spool::next_commit_due`].
@@ -32,6 +34,11 @@ pub const POSITIONS_WITHIN: Duration = Duration::from_millis(250);
 pub const COMMIT_RETRY: Duration = Duration::from_secs(1);
 /// The pause after a compaction that made no room, unless much was appended since.
 pub const COMPACTION_RETRY: Duration = Duration::from_secs(10);
+
+/// How long a full disk is waited for before records that somebody still waits for make room, older ones of each key first.
+/// Until then new records are refused, and whoever brings them keeps them: nothing is lost by a disk that is full for a
+/// while.
+pub const DISK_FULL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How many bytes are encoded before they are written.
 const WRITE_BYTES: usize = 256 * 1024;
@@ -58,6 +65,7 @@ pub struct Spool<D: Disk = Directory> {
     staged: Staged,
     trouble: Option<Trouble>,
     last_compaction: Option<(Instant, u64)>,
+    disk_full_since: Option<Instant>,
     compactions: Vec<Compaction>,
     damage: DamageLog,
 }
@@ -202,13 +210,35 @@ impl<D: Disk> Spool<D> {
             return Ok(());
         }
         let mut outcome = self.write_staged(now);
-        if outcome.as_ref().is_err_and(Trouble::is_lack_of_room) && self.compaction_is_due(now) {
-            outcome = self.make_room(now).and_then(|()| self.write_staged(now));
+        if let Err(trouble) = &outcome
+            && let Some(loss) = self.loss_for_room(&trouble.clone(), now)
+            && self.compaction_is_due(now)
+        {
+            outcome = self.make_room(loss, now).and_then(|()| self.write_staged(now));
+        }
+        // Room that a compaction made does not mean that the disk has some.
+        let made_room = self.last_compaction.is_some_and(|(at, _)| now < at + DISK_FULL_PATIENCE);
+        if outcome.is_ok() && !made_room {
+            self.disk_full_since = None;
         }
         self.staged.bytes.clear();
         self.staged.lengths.clear();
         self.trouble = outcome.as_ref().err().cloned();
         outcome
+    }
+
+    /// What may be dropped at this moment so that there is room.
+    fn loss_for_room(&mut self, trouble: &Trouble, now: Instant) -> Option<Loss> {
+        match trouble {
+            Trouble::SizeLimit { .. } => Some(Loss::History),
+            Trouble::DiskFull { .. } | Trouble::QuotaExceeded { .. } => {
+                let since = *self.disk_full_since.get_or_insert(now);
+                let is_over = now >= since + DISK_FULL_PATIENCE;
+                let has_read = self.options.keep == Keep::NewestOfEachKey;
+                if is_over { Some(Loss::History) } else { has_read.then_some(Loss::ReadHistory) }
+            }
+            _ => None,
+        }
     }
 
     fn write_staged(&mut self, now: Instant) -> Result<(), Trouble> {
@@ -343,7 +373,7 @@ impl<D: Disk> Spool<D> {
 
     /// Deletes whole segments that every reader is done with, except the one that takes records.
     fn drop_passed(&mut self) {
-        if self.options.keep == crate::options::Keep::NewestOfEachKey {
+        if self.options.keep == Keep::NewestOfEachKey {
             return;
         }
         let passed = self.passed();

@@ -80,11 +80,6 @@ impl Trouble {
             _ => Self::Failing { path, doing, error: Arc::new(error) },
         }
     }
-
-    /// Whether dropping records may help.
-    pub(crate) fn is_lack_of_room(&self) -> bool {
-        matches!(self, Self::DiskFull { .. } | Self::QuotaExceeded { .. } | Self::SizeLimit { .. })
-    }
 }
 
 /// Why a spool could not be opened.

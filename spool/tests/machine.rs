@@ -10,7 +10,7 @@ mod common;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::{append, new_record, options, payloads};
 use spool::disk::LockError;
@@ -105,9 +105,19 @@ fn as_filler_of_a_small_disk() {
     spool.keep_positions(&["reader"], now).unwrap();
     spool.commit(now).unwrap();
     let text = "x".repeat(500);
-    // Few keys: compaction makes room, again and again, though the disk is full.
+    // Few keys, and nothing is dropped for a disk that is full for a while.
+    let key = |n: u64| format!("key {}", n % 50);
+    let fitted = (0..).take_while(|n| spool.append([new_record(&key(*n), &text)], now).is_ok()).count();
+    let almost = now + spool::DISK_FULL_PATIENCE - Duration::from_millis(1);
+    let refused = spool.append([new_record(&key(0), &text)], almost).unwrap_err();
+    assert!(matches!(spool.trouble(), Some(Trouble::DiskFull { .. })), "{refused}");
+    assert_eq!((spool.records(), spool.take_compactions()), (fitted as u64, vec![]));
+
+    // Then compaction makes room, again and again, though the disk is full.
+    let mut patient = now + spool::DISK_FULL_PATIENCE;
     for n in 0..20_000 {
-        append(&mut spool, &format!("key {}", n % 50), &text);
+        patient += Duration::from_millis(10);
+        spool.append([new_record(&key(n), &text)], patient).unwrap();
     }
     let compactions = spool.take_compactions();
     assert!(!compactions.is_empty());

@@ -48,7 +48,7 @@ impl Daemon {
 
     async fn serve(mut self) -> Result<(), Refusal> {
         let mut signals = Signals::new().map_err(|error| Refusal::System("cannot watch for signals", error))?;
-        let mut receiver = Receiver::start(&self.settings, reused(&self.bound)?)?;
+        let mut receiver = super::receive(&self.settings, reused(&self.bound)?)?;
         loop {
             for address in receiver.addresses() {
                 tracing::debug!(%address, "Listening for connections on port {}", address.port());
@@ -91,7 +91,7 @@ impl Daemon {
         } else {
             // Who connects meanwhile waits in the queue of the sockets that are kept.
             receiver.stop(GRACE).await;
-            receiver = Receiver::start(&self.settings, reused(&self.bound)?)?;
+            receiver = super::receive(&self.settings, reused(&self.bound)?)?;
         }
         Ok(receiver)
     }

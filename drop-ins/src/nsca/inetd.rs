@@ -5,7 +5,6 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::time::Duration;
 
-use receiver::Receiver;
 use tokio::net::TcpStream;
 
 use super::Refusal;
@@ -28,7 +27,7 @@ pub(super) fn serve(cfg: &NscaCfg) -> Result<(), Refusal> {
         ))?;
         // The address is that of nobody: it only names the settings.
         let settings = cfg.receiver(&[SocketAddr::from((Ipv6Addr::UNSPECIFIED, cfg.port))]);
-        let receiver = Receiver::start(&settings, Vec::new())?;
+        let receiver = super::receive(&settings, Vec::new())?;
         let served = receiver.serve(stream, &settings.listeners[0]).await;
         receiver.stop(GRACE).await;
         served.map_err(failed("the peer was gone before it was served"))

@@ -20,7 +20,7 @@ pub(crate) fn config(directory: &Path) -> config::Journal {
 
 /// Opens the journal in `directory`.
 pub(crate) fn open(directory: &Path, counters: &Arc<Counters>) -> (Arc<Journal>, Tail) {
-    Journal::open(&config(directory), [7; 16], counters.clone()).unwrap()
+    Journal::open(&config(directory), [7; 16], Arc::default(), counters.clone()).unwrap()
 }
 
 /// The first letter is the host; in upper case, the result is of a peer.

@@ -12,9 +12,9 @@
 
 mod plan;
 
-use std::io;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{io, iter};
 
 use self::plan::{Estimate, Fate, Plan, SegmentEstimate, Walk, groups};
 use super::survivors::{Digest, Survivors};
@@ -36,6 +36,15 @@ const WRITE_BYTES: usize = 256 * 1024;
 
 /// A compaction is tried again before [`COMPACTION_RETRY`] when this part of the budget was appended.
 const WORTHWHILE: u64 = 16;
+
+/// What may be dropped to make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// What every reader has and has a newer one of its key: nobody misses it.
+    ReadHistory,
+    /// As much as it takes.
+    History,
+}
 
 /// What a compaction did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,17 +100,20 @@ impl<D: Disk> Spool<D> {
     }
 
     /// Makes room for more records, as gently as possible.
-    pub(super) fn make_room(&mut self, now: Instant) -> Result<(), Trouble> {
-        let outcome = self.compact_to(self.sizes.goal, Self::plans);
+    pub(super) fn make_room(&mut self, loss: Loss, now: Instant) -> Result<(), Trouble> {
+        let outcome = self.compact_to(self.sizes.goal, |spool| spool.plans(loss));
         self.last_compaction = Some((now, self.bytes()));
         outcome
     }
 
-    fn plans(&self) -> Vec<Plan> {
+    fn plans(&self, loss: Loss) -> Vec<Plan> {
         let gentle = Plan { history: false, stage: 0, forget_through: 0 };
         let newest = (0..=self.options.shrink.stages()).map(|stage| Plan { history: true, stage, forget_through: 0 });
-        let gentle = (self.options.keep == Keep::NewestOfEachKey).then_some(gentle);
-        gentle.into_iter().chain(newest).collect()
+        match (loss, self.options.keep) {
+            (Loss::ReadHistory, _) => vec![gentle],
+            (Loss::History, Keep::NewestOfEachKey) => iter::once(gentle).chain(newest).collect(),
+            (Loss::History, Keep::Unread) => newest.collect(),
+        }
     }
 
     fn compact_to(&mut self, goal: u64, plans: impl FnOnce(&Self) -> Vec<Plan>) -> Result<(), Trouble> {

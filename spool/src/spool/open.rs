@@ -150,6 +150,7 @@ impl<D: Disk> Spool<D> {
             staged: Staged::default(),
             trouble: None,
             last_compaction: None,
+            disk_full_since: None,
             compactions: Vec::new(),
             damage: DamageLog::default(),
         };

@@ -1,0 +1,431 @@
+//! A sealed session on a socket.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use nsca::sealed::{CoreVerdict, Duty, Hello, Now, Reason, SealedError, Server};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Dropped, Event, Session};
+use crate::Own;
+use crate::admission::Pass;
+use crate::backlog::NotTaken;
+use crate::batch::Batch;
+use crate::counts::Cause;
+use crate::heard::Bond;
+use crate::journal::Journal;
+use crate::listener::Visitor;
+use crate::sessions::{Entry, Sealed};
+
+/// How much is read at once: a message.
+const READ_BYTES: usize = 64 << 10;
+
+/// How many reads come before a timer: more than a socket's buffer holds.
+const READS_BEFORE_TIMEOUT: usize = 128;
+
+/// The pause before results that the journal did not take are tried again.
+const APPEND_RETRY: Duration = Duration::from_secs(1);
+
+/// How long what has come may take to be committed, when one of the sides stops.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// How long the peer may take to read the last message.
+const PARTING: Duration = Duration::from_secs(1);
+
+/// A sealed session and everything around it.
+pub(crate) struct Link {
+    stream: TcpStream,
+    visitor: Visitor,
+    journal: Arc<Journal>,
+    session: Session,
+    appending: Appending,
+    entry: Entry,
+    bond: Option<Bond>,
+    own: watch::Receiver<Own>,
+    commits: watch::Receiver<()>,
+    superseded: CancellationToken,
+    leaving: Option<Leaving>,
+    buffer: Vec<u8>,
+    _pass: Pass,
+}
+
+/// What of the results is on its way into the journal.
+enum Appending {
+    Nothing,
+    /// A task, so that it goes on when the connection ends.
+    UnderWay(Arc<Batch>, JoinHandle<Result<(), NotTaken>>),
+    /// It did not work; again at this time.
+    Failed(Arc<Batch>, Instant),
+}
+
+/// The session ends as soon as what has come is acknowledged.
+struct Leaving {
+    /// What the peer is told.
+    reason: Reason,
+    /// When not to wait for that any more.
+    at_last: Instant,
+}
+
+/// How a session ends before its time.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Session(#[from] SealedError),
+    #[error("refused: {0}")]
+    Refused(Reason),
+    #[error("the connection broke: {0}")]
+    Broken(#[from] io::Error),
+}
+
+/// Why the shell has something to do.
+enum Wake {
+    Readable,
+    Writable,
+    Appended(Result<(), NotTaken>),
+    Committed,
+    /// This node's core or duty changed.
+    Own,
+    Timeout,
+    Superseded,
+    Stopping,
+}
+
+impl Link {
+    /// The session that `server` begins.
+    pub(crate) fn new(
+        stream: TcpStream,
+        visitor: Visitor,
+        server: Box<Server>,
+        journal: Arc<Journal>,
+        entry: Entry,
+        pass: Pass,
+    ) -> Self {
+        let shared = &visitor.entrance.shared;
+        let mut own = shared.own.subscribe();
+        own.mark_changed();
+        Link {
+            session: Session::new(server, shared.node.clone()),
+            appending: Appending::Nothing,
+            bond: None,
+            own,
+            commits: journal.commits(),
+            superseded: CancellationToken::new(),
+            leaving: None,
+            buffer: vec![0; READ_BYTES],
+            stream,
+            visitor,
+            journal,
+            entry,
+            _pass: pass,
+        }
+    }
+
+    /// Serves the peer to the end, from what has come already.
+    pub(crate) async fn run(mut self, first: &[u8], stopping: CancellationToken) {
+        let ended = self.serve(first, &stopping).await;
+        self.conclude(ended.err());
+        self.part().await;
+    }
+
+    async fn serve(&mut self, first: &[u8], stopping: &CancellationToken) -> Result<(), Ended> {
+        self.take(first)?;
+        loop {
+            self.append();
+            let is_blocked = self.transmit()?;
+            if self.is_done() {
+                return Ok(());
+            }
+            match self.wake(is_blocked, stopping).await? {
+                Wake::Readable => {
+                    if self.read()? == Some(0) {
+                        return Ok(self.session.handle_eof()?);
+                    }
+                }
+                Wake::Writable => {}
+                Wake::Appended(outcome) => self.handle_appended(outcome),
+                Wake::Committed => self.acknowledge(),
+                Wake::Own => {
+                    let Own { core, duty } = *self.own.borrow_and_update();
+                    self.session.set_core(core);
+                    self.session.set_duty(duty);
+                }
+                Wake::Timeout => {
+                    if self.handle_timeout()? {
+                        return Ok(self.session.handle_eof()?);
+                    }
+                }
+                Wake::Superseded => self.leave(Reason::Superseded, Duration::ZERO),
+                Wake::Stopping => self.leave(Reason::Stopping, LINGER),
+            }
+        }
+    }
+
+    /// Waits until there is something to do.
+    async fn wake(&mut self, is_blocked: bool, stopping: &CancellationToken) -> io::Result<Wake> {
+        // While it is leaving, what still comes is for the next session.
+        let interest = match (self.leaving.is_some(), is_blocked) {
+            (false, false) => Some(Interest::READABLE),
+            (false, true) => Some(Interest::READABLE | Interest::WRITABLE),
+            (true, true) => Some(Interest::WRITABLE),
+            (true, false) => None,
+        };
+        let retry = match &self.appending {
+            Appending::Failed(_, at) => Some(*at),
+            Appending::Nothing | Appending::UnderWay(..) => None,
+        };
+        let timeouts =
+            [self.session.poll_timeout().map(Instant::from_std), retry, self.leaving.as_ref().map(|l| l.at_last)];
+        let timeout = timeouts.into_iter().flatten().min();
+        let (stream, appending) = (&self.stream, &mut self.appending);
+        Ok(tokio::select! {
+            ready = stream.ready(interest.unwrap_or(Interest::WRITABLE)), if interest.is_some() => {
+                if ready?.is_readable() { Wake::Readable } else { Wake::Writable }
+            }
+            outcome = appended(appending) => Wake::Appended(outcome),
+            Ok(()) = self.commits.changed() => Wake::Committed,
+            Ok(()) = self.own.changed() => Wake::Own,
+            () = tokio::time::sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => Wake::Timeout,
+            () = self.superseded.cancelled(), if self.leaving.is_none() => Wake::Superseded,
+            () = stopping.cancelled(), if self.leaving.is_none() => Wake::Stopping,
+        })
+    }
+
+    /// How much there was to read; 0 is the end, `None` that there was nothing.
+    fn read(&mut self) -> Result<Option<usize>, Ended> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let taken = match self.stream.try_read(&mut buffer) {
+            Ok(n) => self.take(&buffer[..n]).map(|()| Some(n)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+        self.buffer = buffer;
+        taken
+    }
+
+    /// Takes what has come, and what it means.
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Ended> {
+        let now = now();
+        while !bytes.is_empty() {
+            bytes = &bytes[self.session.handle_bytes(bytes, now)..];
+            while let Some(event) = self.session.poll_event(now)? {
+                match event {
+                    Event::Hello(hello) => self.introduce(&hello, now)?,
+                    Event::Heartbeat(core, duty) => self.handle_heartbeat(core, duty),
+                    Event::Dropped(why) => self.handle_dropped(why),
+                    Event::Goodbye(reason) => self.handle_goodbye(reason),
+                }
+            }
+        }
+        if let Some(bond) = &self.bond {
+            bond.hear(self.session.heard());
+        }
+        Ok(())
+    }
+
+    /// Lets the timers run, after everything that came before. True at the end of the connection.
+    fn handle_timeout(&mut self) -> Result<bool, Ended> {
+        for _ in 0..READS_BEFORE_TIMEOUT {
+            match self.read()? {
+                Some(0) => return Ok(true),
+                Some(_) if self.leaving.is_none() => {}
+                Some(_) | None => break,
+            }
+        }
+        self.session.handle_timeout(now())?;
+        Ok(false)
+    }
+
+    /// Writes as much as the socket takes. Whether something is left.
+    fn transmit(&mut self) -> io::Result<bool> {
+        loop {
+            let bytes = self.session.poll_transmit(now());
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            match self.stream.try_write(bytes) {
+                Ok(n) => self.session.handle_sent(n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(true),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// From the hello to the goodbye.
+impl Link {
+    fn introduce(&mut self, hello: &Hello, now: Now) -> Result<(), Ended> {
+        let (shared, peer) = (&self.visitor.entrance.shared, self.visitor.address);
+        // It ends in order from here on, so that the peer reads why. It can only fail on a socket that is closed already.
+        let _ = socket2::SockRef::from(&self.stream).set_linger(None);
+        // Until all of them agree on which session is the node's.
+        let mut peers = shared.peers.lock();
+        let begun = self.session.introduce(hello, &mut peers, now).map_err(Ended::Refused)?;
+        *self.entry.sealed() = Some(Sealed {
+            node: hello.node.clone(),
+            number: begun.number,
+            superseded: self.superseded.clone(),
+            received: begun.accepted,
+            acknowledged: begun.accepted,
+            clock: None,
+        });
+        let older = begun.supersedes.and_then(|older| shared.sessions.supersede(older));
+        self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.number, now.instant));
+        drop(peers);
+        let Hello { node, spool, epoch, newest, .. } = hello;
+        let accepted = begun.accepted;
+        tracing::info!(%peer, %node, %spool, epoch, newest, accepted, "sealed session begun");
+        if let Some(older) = older {
+            tracing::info!(%node, %peer, %older, "the node's older session ends");
+        }
+        Ok(())
+    }
+
+    fn handle_heartbeat(&mut self, core: CoreVerdict, duty: Duty) {
+        if let Some(bond) = &self.bond {
+            bond.hear_heartbeat(core, duty);
+        }
+        self.tell();
+    }
+
+    fn handle_dropped(&self, why: Dropped) {
+        match why {
+            Dropped::Own => self.visitor.entrance.shared.counters.own.add(1),
+            Dropped::Name(_) | Dropped::Origin => self.visitor.drop_result(&why),
+        }
+    }
+
+    fn handle_goodbye(&mut self, reason: Reason) {
+        if let Some(bond) = &self.bond {
+            bond.part(reason);
+        }
+        tracing::info!(peer = %self.visitor.address, node = self.node(), %reason, "the sender ends the session");
+        self.leave(Reason::Stopping, LINGER);
+    }
+
+    fn leave(&mut self, reason: Reason, within: Duration) {
+        self.leaving.get_or_insert(Leaving { reason, at_last: Instant::now() + within });
+    }
+
+    /// Whether it is leaving and may go.
+    fn is_done(&mut self) -> bool {
+        let Some(leaving) = &self.leaving else { return false };
+        let is_done = self.session.is_settled() || Instant::now() >= leaving.at_last;
+        if is_done {
+            self.session.leave(leaving.reason);
+        }
+        is_done
+    }
+
+    /// Writes the last message, and waits a moment for the peer to read it.
+    async fn part(mut self) {
+        if self.bond.is_none() && self.session.poll_transmit(now()).is_empty() {
+            // A stranger.
+            return;
+        }
+        let parting = async {
+            loop {
+                let bytes = self.session.poll_transmit(now());
+                if bytes.is_empty() {
+                    break;
+                }
+                let n = self.stream.write(bytes).await?;
+                self.session.handle_sent(n);
+            }
+            self.stream.shutdown().await?;
+            // What comes now would turn the end into a reset, and the peer would not read the last message.
+            while self.stream.read(&mut self.buffer).await? > 0 {}
+            io::Result::Ok(())
+        };
+        // A peer that does not read it learns it from the end of the connection.
+        let _ = tokio::time::timeout(PARTING, parting).await;
+    }
+
+    /// Says how it ended.
+    fn conclude(&mut self, ended: Option<Ended>) {
+        let (peer, shared) = (self.visitor.address, &self.visitor.entrance.shared);
+        if let (Some(source), Some(begun)) = (self.session.source(), self.session.begun()) {
+            shared.peers.lock().end(&source.node, begun.number);
+            shared.peers.note_last();
+        }
+        let (node, acknowledged) = (self.node(), self.session.acknowledged());
+        match ended {
+            None => tracing::info!(%peer, node, acknowledged, "sealed session ended"),
+            Some(Ended::Broken(error)) => tracing::info!(%peer, node, acknowledged, %error, "sealed session broke"),
+            Some(Ended::Session(SealedError::CutOff)) if node.is_some() => {
+                tracing::info!(%peer, node, acknowledged, "sealed session cut off");
+            }
+            Some(Ended::Session(error)) => self.visitor.refuse(Cause::from(&error), &error),
+            Some(Ended::Refused(reason)) => self.visitor.refuse(reason.into(), &Ended::Refused(reason)),
+        }
+    }
+
+    fn node(&self) -> Option<&str> {
+        self.session.source().map(|source| source.node.as_str())
+    }
+
+    /// Brings the status up to date.
+    fn tell(&self) {
+        if let Some(sealed) = &mut *self.entry.sealed() {
+            sealed.received = self.session.newest();
+            sealed.acknowledged = self.session.acknowledged();
+            sealed.clock = self.session.clock_offset();
+        }
+    }
+}
+
+/// Results on their way into the journal.
+impl Link {
+    /// Has what came appended, if nothing else is on its way.
+    fn append(&mut self) {
+        let batch = match &self.appending {
+            Appending::UnderWay(..) => return,
+            Appending::Failed(_, at) if Instant::now() < *at => return,
+            Appending::Failed(batch, _) => batch.clone(),
+            Appending::Nothing => match self.session.take_batch() {
+                Some(batch) => Arc::new(batch),
+                None => return,
+            },
+        };
+        let (journal, of_task) = (self.journal.clone(), batch.clone());
+        let task = tokio::spawn(async move { journal.append(of_task).await });
+        self.appending = Appending::UnderWay(batch, task);
+    }
+
+    fn handle_appended(&mut self, outcome: Result<(), NotTaken>) {
+        let Appending::UnderWay(batch, _) = std::mem::replace(&mut self.appending, Appending::Nothing) else {
+            unreachable!("only a task that is under way ends");
+        };
+        match outcome {
+            Ok(()) => self.entry.accept(batch.results().len()),
+            // The journal says so in the log.
+            Err(_) => self.appending = Appending::Failed(batch, Instant::now() + APPEND_RETRY),
+        }
+    }
+
+    /// Tells the sender what is committed.
+    fn acknowledge(&mut self) {
+        if let Some(source) = self.session.source() {
+            let accepted = self.visitor.entrance.shared.peers.lock().accepted(source);
+            self.session.acknowledge(accepted);
+            self.tell();
+        }
+    }
+}
+
+/// Waits for a batch that is under way; for ever if none is.
+async fn appended(appending: &mut Appending) -> Result<(), NotTaken> {
+    match appending {
+        Appending::UnderWay(_, task) => task.await?,
+        Appending::Nothing | Appending::Failed(..) => std::future::pending().await,
+    }
+}
+
+fn now() -> Now {
+    Now::new(std::time::Instant::now(), SystemTime::now())
+}

@@ -1,0 +1,334 @@
+//! What a sealed session does with what its sender says, without I/O.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use nagios::{
+    Attributed, CheckResult, CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription,
+    StateType, Timestamp,
+};
+use nsca::sealed::{
+    self, ClockOffset, CoreVerdict, Duty, Hello, NodeName, Now, Reason, ResultFrame, SealedError, Server, ServerEvent,
+};
+
+use crate::batch::Batch;
+use crate::peers::{Begun, Peers, Source};
+
+/// How many origins a session recognises without allocating.
+const KEPT_ORIGINS: usize = 16;
+
+/// The receiver's half of a sealed session, from the upgrade request on.
+///
+/// The shell around it, whenever something happened: hands in what has arrived ([`handle_bytes`]) and the time if the
+/// [timeout](Self::poll_timeout) is over ([`handle_timeout`]); takes [events](Self::poll_event) until there are none;
+/// has what came [appended](Self::take_batch) to the journal; says what [`Peers`] then know as
+/// [committed](Self::acknowledge); and writes what is to be [transmitted](Self::poll_transmit). It never stops reading.
+///
+/// **Invariant:** a batch is about every sequence that came, in order. Nothing is acknowledged that is not committed.
+///
+/// **Invariant:** between two calls of [`take_batch`](Self::take_batch) it holds no more than the credit that it gave.
+///
+/// [`handle_bytes`]: Self::handle_bytes
+/// [`handle_timeout`]: Self::handle_timeout
+#[derive(Debug)]
+pub struct Session {
+    server: Box<Server>,
+    own_name: NodeName,
+    welcomed: Option<Welcomed>,
+    is_leaving: bool,
+}
+
+/// A sender that may send.
+#[derive(Debug)]
+struct Welcomed {
+    source: Source,
+    begun: Begun,
+    origins: Origins,
+    batch: Batch,
+    /// The last sequence that came, or was accepted before.
+    newest: u64,
+    acknowledged: u64,
+    heard: Instant,
+}
+
+/// What happens in a session, for the shell.
+#[derive(Debug)]
+pub enum Event {
+    /// A sender that knows the key says who it is: call [`Session::introduce`].
+    Hello(Hello),
+    /// The sender lives, and says how its core is and what it does.
+    Heartbeat(CoreVerdict, Duty),
+    /// A result came and is not taken, but for its sequence.
+    Dropped(Dropped),
+    /// The sender ends the session. Nothing more comes in it; it waits for acknowledgements until the connection is closed.
+    Goodbye(Reason),
+}
+
+/// Why a result is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Dropped {
+    /// It entered a spool of this very node first.
+    #[error("it comes from this node: the sender does not know who has it already")]
+    Own,
+    /// The host or the service has a name that no core can have.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The origin is no node's name.
+    #[error("its origin is no node's name: the sender runs a broken version")]
+    Origin,
+}
+
+impl Session {
+    /// The session that `server` begins, on the node that calls itself `own_name`.
+    pub fn new(server: Box<Server>, own_name: NodeName) -> Self {
+        Session { server, own_name, welcomed: None, is_leaving: false }
+    }
+
+    /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
+    /// [`poll_event`](Self::poll_event) returned `None`.
+    #[must_use = "what was not taken must be handed in again"]
+    pub fn handle_bytes(&mut self, bytes: &[u8], now: Now) -> usize {
+        self.server.handle_bytes(bytes, now)
+    }
+
+    /// Says that the sender closed the connection. Take all events before.
+    ///
+    /// # Errors
+    /// When neither side had said goodbye, or the session had failed.
+    pub fn handle_eof(&mut self) -> Result<(), SealedError> {
+        self.server.handle_eof()
+    }
+
+    /// Says that the time of [`poll_timeout`](Self::poll_timeout) may have come. Hand in what has arrived, and take all
+    /// events, before.
+    ///
+    /// # Errors
+    /// When the sender was silent for too long.
+    pub fn handle_timeout(&mut self, now: Now) -> Result<(), SealedError> {
+        self.server.handle_timeout(now)
+    }
+
+    /// What happened next. Results go into the batch.
+    ///
+    /// # Errors
+    /// Why the session is over. Transmit what there is, and close the connection.
+    pub fn poll_event(&mut self, now: Now) -> Result<Option<Event>, SealedError> {
+        let accepted_at = Timestamp::from_micros(now.unix_us);
+        while let Some(event) = self.server.poll_event()? {
+            let welcomed = self.welcomed.as_mut();
+            match event {
+                ServerEvent::Hello(hello) => return Ok(Some(Event::Hello(hello))),
+                ServerEvent::Result(frame) => {
+                    let welcomed = welcomed.expect("results come from senders that are welcome");
+                    welcomed.heard = now.instant;
+                    if let Err(dropped) = welcomed.take(&frame, &self.own_name, accepted_at) {
+                        return Ok(Some(Event::Dropped(dropped)));
+                    }
+                }
+                ServerEvent::Heartbeat(heartbeat) => {
+                    welcomed.expect("heartbeats follow the welcome").heard = now.instant;
+                    return Ok(Some(Event::Heartbeat(heartbeat.core, heartbeat.duty)));
+                }
+                ServerEvent::Goodbye(reason) => {
+                    welcomed.expect("goodbyes follow the welcome").heard = now.instant;
+                    return Ok(Some(Event::Goodbye(reason)));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Answers the hello: welcomes the sender behind what is committed of its spool, or refuses it. An older session of the
+    /// same node and spool has to [leave](Self::leave) then.
+    ///
+    /// # Errors
+    /// Why it was refused. Transmit what there is, and close the connection.
+    pub fn introduce(&mut self, hello: &Hello, peers: &mut Peers, now: Now) -> Result<Begun, Reason> {
+        let begun = peers.begin(hello).inspect_err(|reason| self.server.refuse(*reason))?;
+        self.server.welcome(begun.accepted, now);
+        let source = Source { node: hello.node.clone(), spool: hello.spool, epoch: hello.epoch };
+        self.welcomed = Some(Welcomed {
+            begun,
+            origins: Origins::new(&hello.node),
+            batch: Batch::from(source.clone()),
+            source,
+            newest: begun.accepted,
+            acknowledged: begun.accepted,
+            heard: now.instant,
+        });
+        Ok(begun)
+    }
+
+    /// What came since the last call, to be appended to the journal; `None`: nothing.
+    pub fn take_batch(&mut self) -> Option<Batch> {
+        let welcomed = self.welcomed.as_mut().filter(|welcomed| !welcomed.batch.is_empty())?;
+        Some(std::mem::replace(&mut welcomed.batch, Batch::from(welcomed.source.clone())))
+    }
+
+    /// Everything up to this sequence of the sender's spool is [committed](Peers::accepted), through whatever session it
+    /// came.
+    pub fn acknowledge(&mut self, accepted: u64) {
+        if let Some(welcomed) = &mut self.welcomed {
+            let sequence = accepted.min(welcomed.newest);
+            if sequence > welcomed.acknowledged {
+                welcomed.acknowledged = sequence;
+                self.server.acknowledge(sequence);
+            }
+        }
+    }
+
+    /// Whether everything that came is acknowledged.
+    pub fn is_settled(&self) -> bool {
+        self.welcomed.as_ref().is_none_or(|welcomed| welcomed.acknowledged == welcomed.newest)
+    }
+
+    /// Ends the session, after an acknowledgement that is due. Close the connection when there is nothing more to transmit.
+    pub fn leave(&mut self, reason: Reason) {
+        if !std::mem::replace(&mut self.is_leaving, true) {
+            self.server.goodbye(reason);
+        }
+    }
+
+    /// Tells the sender how this node's core is.
+    pub fn set_core(&mut self, core: CoreVerdict) {
+        self.server.set_core(core);
+    }
+
+    /// Tells the sender what this node does.
+    pub fn set_duty(&mut self, duty: Duty) {
+        self.server.set_duty(duty);
+    }
+
+    /// What is to be written to the socket, until it is empty. Tell [`handle_sent`](Self::handle_sent) how much of it was.
+    pub fn poll_transmit(&mut self, now: Now) -> &[u8] {
+        self.server.poll_transmit(now)
+    }
+
+    /// Says that the first `bytes` of what was to be transmitted are written.
+    ///
+    /// # Panics
+    /// When that is more than there was.
+    pub fn handle_sent(&mut self, bytes: usize) {
+        self.server.handle_sent(bytes);
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout).
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.server.poll_timeout()
+    }
+
+    /// How the sender's clock compares with this one.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.server.clock_offset()
+    }
+
+    /// Whose results come, once it is welcome.
+    pub fn source(&self) -> Option<&Source> {
+        self.welcomed.as_ref().map(|welcomed| &welcomed.source)
+    }
+
+    /// How it began, once it is welcome.
+    pub fn begun(&self) -> Option<Begun> {
+        self.welcomed.as_ref().map(|welcomed| welcomed.begun)
+    }
+
+    /// The last sequence that came.
+    pub fn newest(&self) -> u64 {
+        self.welcomed.as_ref().map_or(0, |welcomed| welcomed.newest)
+    }
+
+    /// The last sequence that was acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.welcomed.as_ref().map_or(0, |welcomed| welcomed.acknowledged)
+    }
+
+    /// When the sender last said something authentic that was complete.
+    pub fn heard(&self) -> Option<Instant> {
+        self.welcomed.as_ref().map(|welcomed| welcomed.heard)
+    }
+}
+
+impl Welcomed {
+    fn take(&mut self, frame: &ResultFrame<'_>, own_name: &NodeName, now: Timestamp) -> Result<(), Dropped> {
+        self.newest = frame.sequence;
+        match self.attributed(frame, own_name, now) {
+            Ok(result) => {
+                self.batch.push(frame.sequence, result);
+                Ok(())
+            }
+            Err(dropped) => {
+                self.batch.skip(frame.sequence);
+                Err(dropped)
+            }
+        }
+    }
+
+    fn attributed(
+        &mut self,
+        frame: &ResultFrame<'_>,
+        own_name: &NodeName,
+        now: Timestamp,
+    ) -> Result<Attributed, Dropped> {
+        if frame.origin == own_name.as_bytes() {
+            return Err(Dropped::Own);
+        }
+        let result = check_result(frame, now)?;
+        Ok(Attributed { result, origin: self.origins.of(frame.origin)? })
+    }
+}
+
+/// The result in a frame. A check time that this node's clock has not reached yet is now.
+fn check_result(frame: &ResultFrame<'_>, now: Timestamp) -> Result<CheckResult, NameError> {
+    let host = HostName::try_from(frame.host)?;
+    let object = if frame.service.is_empty() {
+        Object::Host(host)
+    } else {
+        Object::Service(host, ServiceDescription::try_from(frame.service)?)
+    };
+    Ok(CheckResult {
+        object,
+        code: ReturnCode::new(frame.code),
+        output: PluginOutput::from_text(frame.output),
+        check_time: Timestamp::from_micros(frame.check_time_us).min(now),
+        state_type: frame.state_type.map(|state_type| match state_type {
+            sealed::StateType::Soft => StateType::Soft,
+            sealed::StateType::Hard => StateType::Hard,
+        }),
+        attempt: Some(frame.attempt).filter(|attempt| *attempt != 0),
+        check_type: frame.check_type.map(|check_type| match check_type {
+            sealed::CheckType::Active => CheckType::Active,
+            sealed::CheckType::Passive => CheckType::Passive,
+        }),
+    })
+}
+
+/// The names of origins, each allocated once.
+#[derive(Debug)]
+struct Origins {
+    /// The sender's own name first.
+    known: Vec<Arc<str>>,
+}
+
+impl Origins {
+    fn new(sender: &NodeName) -> Self {
+        Origins { known: vec![sender.as_str().into()] }
+    }
+
+    fn of(&mut self, name: &[u8]) -> Result<Arc<str>, Dropped> {
+        if name.is_empty() {
+            return Ok(self.known[0].clone());
+        }
+        if let Some(known) = self.known.iter().find(|known| known.as_bytes() == name) {
+            return Ok(known.clone());
+        }
+        let name = str::from_utf8(name).ok().filter(|name| NodeName::try_from(*name).is_ok()).ok_or(Dropped::Origin)?;
+        let origin = Arc::from(name);
+        if self.known.len() < KEPT_ORIGINS {
+            self.known.push(Arc::clone(&origin));
+        }
+        Ok(origin)
+    }
+}
+
+#[cfg(test)]
+mod tests;
