@@ -43,11 +43,9 @@ const SERVICE_COMMAND: &str = "service '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTA
 const HOST_COMMAND: &str = "host '$HOSTNAME$' '$HOSTSTATEID$' '$HOSTOUTPUT$' --perfdata '$HOSTPERFDATA$' \
     --check-time '$LASTHOSTCHECK$'";
 
-/// What happened that may show results twice at the recording core, or cost some.
+/// What happened that may show results twice at the recording core.
 #[derive(Default)]
 pub struct Events {
-    /// When a full disk had room again.
-    pub room_again: Vec<Instant>,
     pub sender_kills: usize,
     pub recorder_restarts: usize,
     pub receiver_kills: Vec<ReceiverKill>,
@@ -139,10 +137,7 @@ impl Cast {
             Act::StopReading => self.recorder.stop(true),
             Act::GoOnReading => self.recorder.stop(false),
             Act::FillDisk(who) => self.daemon(who).fill_disk(),
-            Act::FreeDisk(who) => {
-                self.daemon(who).free_disk();
-                self.events.room_again.push(Instant::now());
-            }
+            Act::FreeDisk(who) => self.daemon(who).free_disk(),
             Act::Reset(side) => self.standbys[side as usize].proxy.reset(),
             Act::Weather(side, weather) => self.standbys[side as usize].proxy.set(weather),
         }
@@ -301,11 +296,6 @@ impl Daemon {
         let mut running = self.running.take().expect("it runs");
         assert_eq!(running.terminate().code(), Some(0), "{}", running.said());
         running.said()
-    }
-
-    /// What all its processes said.
-    pub fn said(&self) -> String {
-        self.said.clone() + &self.running.as_ref().map(Running::said).unwrap_or_default()
     }
 }
 

@@ -41,27 +41,22 @@ pub struct Numbered {
 
 /// What was handed over.
 pub struct Fed {
-    /// Of each object, when each of its results was delivered, by their numbers.
-    pub delivered: BTreeMap<Object, Vec<Instant>>,
+    /// Of each object, how many results: their numbers are all below.
+    pub counts: BTreeMap<Object, u64>,
     /// How many of all the results had to be spilled.
     pub spilled: usize,
 }
 
 impl Fed {
-    pub fn results(&self) -> usize {
-        self.delivered.values().map(Vec::len).sum()
-    }
-
-    /// The number of each object's last result.
-    pub fn last(&self) -> impl Iterator<Item = (&Object, u64)> {
-        self.delivered.iter().map(|(object, times)| (object, times.len() as u64 - 1))
+    pub fn results(&self) -> u64 {
+        self.counts.values().sum()
     }
 }
 
 /// Hands results over until `end`.
 pub fn feed(master: &Master, end: Instant) -> Fed {
     let objects = objects();
-    let mut fed = Fed { delivered: BTreeMap::new(), spilled: 0 };
+    let mut fed = Fed { counts: BTreeMap::new(), spilled: 0 };
     std::thread::scope(|scope| {
         let feeders: Vec<_> = (0..FEEDERS)
             .map(|feeder| {
@@ -70,8 +65,8 @@ pub fn feed(master: &Master, end: Instant) -> Fed {
             })
             .collect();
         for feeder in feeders {
-            let (delivered, spilled) = feeder.join().unwrap();
-            fed.delivered.extend(delivered);
+            let (counts, spilled) = feeder.join().unwrap();
+            fed.counts.extend(counts);
             fed.spilled += spilled;
         }
     });
@@ -79,19 +74,19 @@ pub fn feed(master: &Master, end: Instant) -> Fed {
 }
 
 /// One after the other, so that the results of one object are in order. What was late is made up for.
-fn feed_some(master: &Master, objects: &[&Object], end: Instant) -> (BTreeMap<Object, Vec<Instant>>, usize) {
+fn feed_some(master: &Master, objects: &[&Object], end: Instant) -> (BTreeMap<Object, u64>, usize) {
     let (begin, mut due) = (Instant::now(), Duration::ZERO);
-    let (mut delivered, mut spilled) = (BTreeMap::<Object, Vec<Instant>>::new(), 0);
+    let (mut counts, mut spilled) = (BTreeMap::new(), 0);
     for number in 0.. {
         for object in objects {
             std::thread::sleep((begin + due).saturating_duration_since(Instant::now()));
             if Instant::now() >= end {
-                return (delivered, spilled);
+                return (counts, spilled);
             }
             if master.deliver(&handover(object, number)) == Delivered::Spilled {
                 spilled += 1;
             }
-            delivered.entry((*object).clone()).or_default().push(Instant::now());
+            counts.insert((*object).clone(), number + 1);
             due += Duration::from_secs(1) * FEEDERS / RATE;
         }
     }

@@ -56,9 +56,7 @@ impl Script {
             for (begin, end) in episodes(random, length, 5_000, 300) {
                 acts.extend([(begin, Act::Kill(who)), (end, Act::Start(who))]);
             }
-            // Each costs the sender the older results of what waits in its spool.
-            let gap = if who == Who::Sender { 60_000 } else { 25_000 };
-            for (begin, end) in episodes(random, length, gap, 700) {
+            for (begin, end) in episodes(random, length, 20_000, 1_000) {
                 acts.extend([(begin, Act::FillDisk(who)), (end, Act::FreeDisk(who))]);
             }
         }

@@ -74,18 +74,20 @@ impl Told {
 
     /// The newest result of every object is there: nothing more can come.
     pub fn is_over(&self, fed: &Fed) -> bool {
-        fed.last().all(|(object, last)| self.newest.get(object).is_some_and(|newest| newest.number == last))
+        let is_over = |(object, count): (&Object, &u64)| {
+            self.newest.get(object).is_some_and(|newest| newest.number + 1 == *count)
+        };
+        fed.counts.iter().all(is_over)
     }
 
-    /// When those results were delivered that it was not told.
-    pub fn missing(&self, fed: &Fed) -> Vec<Instant> {
-        let of_object = |(object, delivered): (&Object, &Vec<Instant>)| {
+    /// What was delivered and not told: the object and the number.
+    pub fn missing<'a>(&self, fed: &'a Fed) -> Vec<(&'a Object, usize)> {
+        let of_object = |(object, count): (&'a Object, &u64)| {
             let seen = self.seen.get(object).cloned().unwrap_or_default();
-            let is_missing = |number: usize| !seen.get(number).copied().unwrap_or_default();
-            let missing = (0..delivered.len()).filter(|number| is_missing(*number));
-            missing.map(|number| delivered[number]).collect::<Vec<Instant>>()
+            let numbers = 0..usize::try_from(*count).unwrap();
+            numbers.filter(move |number| seen.get(*number) != Some(&true)).map(move |number| (object, number))
         };
-        fed.delivered.iter().flat_map(of_object).collect()
+        fed.counts.iter().flat_map(of_object).collect()
     }
 
     /// The last that was said of each object is its newest result.
@@ -121,21 +123,6 @@ fn parse(line: &str) -> Option<(Object, Said)> {
     // "check 17…" of the master's core, "17 of …" of what is fed.
     let number = text.strip_prefix("check ").unwrap_or(text).split([' ', '|']).next()?.parse().ok()?;
     Some((object, Said { number, code: code.parse().ok()?, text: text.to_owned() }))
-}
-
-/// How many results were dropped in favour of newer ones of the same object, because a disk was full: what the sender, and
-/// the receiver, have written into their logs.
-pub fn dropped_when_full(sender: &str, receiver: &str) -> usize {
-    let sum = |said: &str, line: &str, field: &str| {
-        let lines = said.lines().filter(|said| said.contains(line));
-        lines.map(|said| number_after(said, field)).sum::<usize>()
-    };
-    sum(sender, "the spool was full", "superseded=") + sum(receiver, "the journal was full", "lost: ")
-}
-
-fn number_after(line: &str, field: &str) -> usize {
-    let (_, rest) = line.split_once(field).expect("a number in the line");
-    rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
 }
 
 /// How many lines may have been told again, by cause.
