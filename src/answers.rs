@@ -1,6 +1,6 @@
 //! What the running daemon answers to the commands that talk to it.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use config::Config;
 use control::{Answer, Handler, Request, Status};
@@ -18,28 +18,36 @@ pub(crate) struct Answers {
 }
 
 impl Handler for Answers {
-    /// On a thread that may wait: a spool that is being compacted answers only after seconds.
     async fn handle(&self, request: Request) -> Answer {
-        tokio::task::block_in_place(|| match request {
-            Request::Status => Answer::Status(Box::new(self.status())),
+        match request {
+            Request::Status => Answer::Status(Box::new(self.status().await)),
             Request::Forget { destination } => self.forget(&destination),
-        })
+        }
     }
 }
 
 impl Answers {
-    fn status(&self) -> Status {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let sender = self.roles.sender.as_ref().zip(self.config.sender.as_ref());
+    async fn status(&self) -> Status {
+        let Answers { config, started, roles } = self;
+        let receiver = match roles.receiver.as_ref().zip(config.receiver.as_ref()) {
+            Some((role, config)) => Some(report::receiver(config, role.addresses(), role.status().await)),
+            None => None,
+        };
+        let sender = roles.sender.as_ref().zip(config.sender.as_ref());
+        // A spool that is being compacted answers only after seconds.
+        let (sender, core) = tokio::task::block_in_place(|| {
+            let sender = sender.map(|(role, config)| report::sender(config, role.status()));
+            (sender, config.core.as_ref().map(|core| report::core(core, receiver.is_some())))
+        });
         let status = Status {
-            time: now.as_secs(),
-            node: self.config.node.name.to_string(),
+            time: report::unix_seconds(),
+            node: config.node.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_seconds: self.started.elapsed().as_secs(),
+            uptime_seconds: started.elapsed().as_secs(),
             warnings: Vec::new(),
-            core: self.config.core.as_ref().map(report::core),
-            sender: sender.map(|(sender, config)| report::sender(config, sender.status())),
-            receiver: self.roles.receiver.as_ref().map(|role| report::receiver(role.addresses(), role.counts())),
+            core,
+            sender,
+            receiver,
         };
         status.judged()
     }

@@ -1,15 +1,37 @@
 //! What the roles say of themselves, as the document that `understudy status` shows.
 
 use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
-use control::status::{ByCause, Core, Destination, Intake, LastError, Listener, Queue, Receiver, Sender};
-use receiver::Counts;
-use sender::{DestinationStatus, IntakeStatus, SpoolStatus};
+use control::status::{
+    ByCause, Core, Destination, Intake, LastError, Listener, Queue, Receiver, ReceiverSession, RememberedNode, Sender,
+    SessionKind,
+};
+use nagios::command_file::{CommandFile, CommandFileError};
+use receiver::{Counts, JournalStatus, NodeStatus, SessionStatus};
+use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
 
-/// What the configuration knows of the core.
-pub(crate) fn core(config: &config::Core) -> Core {
-    let command_file = config.command_file.as_ref().map(|path| path.display().to_string());
-    Core { flavour: config.flavour.to_string(), command_file }
+/// How long a core's command file may be full without being in trouble.
+const FULL_FOR: Duration = Duration::from_millis(200);
+
+/// What can be told of the core without asking it. Blocks for [`FULL_FOR`] at most.
+pub(crate) fn core(config: &config::Core, is_injected_into: bool) -> Core {
+    Core {
+        flavour: config.flavour.to_string(),
+        command_file: config.command_file.as_ref().map(|path| path.display().to_string()),
+        trouble: config.command_file.as_ref().and_then(|path| core_trouble(path, is_injected_into)),
+    }
+}
+
+fn core_trouble(command_file: &Path, is_injected_into: bool) -> Option<String> {
+    match CommandFile::new(command_file.to_owned()).wait_writable(FULL_FOR) {
+        Ok(true) => None,
+        Ok(false) => Some(CommandFileError::Full { path: command_file.to_owned() }.to_string()),
+        // A sender may run as a user who must not command the core.
+        Err(CommandFileError::Denied { .. }) if !is_injected_into => None,
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// The sender's part.
@@ -23,20 +45,22 @@ pub(crate) fn sender(config: &config::Sender, status: sender::Status) -> Sender 
 }
 
 fn intake(status: IntakeStatus) -> Intake {
-    let IntakeStatus { handed_over, from_spill, duplicates, refused, perfdata, lost, damaged, foreign, not_copied } =
-        status;
+    let IntakeStatus { handed_over, from_spill, duplicates, refused, perfdata, lost, damaged, foreign, .. } = status;
+    let IntakeStatus { not_copied, echoes, relayed, not_relayed, .. } = status;
     Intake {
         handed_over,
         from_spill,
         perfdata,
-        relayed: 0,
+        relayed,
         dropped: causes([
-            (duplicates, "came twice"),
-            (refused, "have names that no core can have"),
-            (lost, "of the perfdata FIFO found no room"),
-            (damaged, "perfdata frames were not whole"),
-            (foreign, "perfdata lines had no frame"),
-            (not_copied, "perfdata lines were not copied"),
+            (duplicates, "came_twice"),
+            (refused, "impossible_names"),
+            (lost, "no_room_for_perfdata"),
+            (damaged, "perfdata_frames_not_whole"),
+            (foreign, "perfdata_lines_without_frame"),
+            (not_copied, "perfdata_lines_not_copied"),
+            (echoes, "echoes_of_what_the_core_was_given"),
+            (not_relayed, "passive_and_not_relayed"),
         ]),
     }
 }
@@ -47,40 +71,94 @@ fn spool(config: &config::Sender, status: SpoolStatus) -> Queue {
 }
 
 fn destination((config, status): (&config::Destination, DestinationStatus)) -> Destination {
-    let DestinationStatus { name, queued, delivered, skipped, truncated, failure } = status;
+    let DestinationStatus { name, session, peer, queued, acknowledged, skipped, truncated, .. } = status;
+    let DestinationStatus { session_seconds, oldest_waiting_seconds, clock_offset_ms, failure, .. } = status;
     Destination {
         name,
         address: config.address.to_string(),
+        session: session.map(|kind| match kind {
+            sender::SessionKind::Classic => SessionKind::Classic,
+            sender::SessionKind::Sealed => SessionKind::Sealed,
+        }),
+        peer,
+        session_seconds,
         queued,
-        acknowledged: delivered,
-        skipped: causes([(skipped, "could not be read"), (truncated, "did not fit into a packet whole")]),
-        last_error: failure.map(|message| LastError { message, age_seconds: None }),
-        ..Destination::default()
+        oldest_waiting_seconds,
+        acknowledged,
+        skipped: causes([
+            (skipped.origin, "came_from_there"),
+            (skipped.damaged, "unreadable"),
+            (skipped.cut, "cut_to_a_frame"),
+            (truncated, "cut_to_a_packet"),
+        ]),
+        clock_offset_ms,
+        last_error: failure.map(|Failure { message, seconds }| LastError { message, age_seconds: Some(seconds) }),
     }
 }
 
 /// The receiver's part; it listens on `addresses`.
-pub(crate) fn receiver(addresses: &[SocketAddr], counts: Counts) -> Receiver {
-    let Counts { connections, connections_refused, sessions_refused, accepted, refused, .. } = counts;
-    let Counts { injected, cut, dumped, lost, superseded, older_than_own, .. } = counts;
+pub(crate) fn receiver(config: &config::Receiver, addresses: &[SocketAddr], status: receiver::Status) -> Receiver {
+    let receiver::Status { counts, refused, journal, sessions, nodes } = status;
     Receiver {
         listeners: addresses.iter().map(|address| Listener { address: address.to_string() }).collect(),
-        connections,
-        accepted,
-        injected,
-        cut,
-        dropped: causes([
-            (refused, "have names that no core can have, or another host's"),
-            (dumped, "went into the dump file"),
-            (lost, "made room for newer ones"),
-            (superseded, "had newer ones of their objects, while this core is active"),
-            (older_than_own, "were older than this core's own check"),
-        ]),
-        refused: causes([(connections_refused, "connections"), (sessions_refused, "sessions")]),
-        ..Receiver::default()
+        connections: counts.connections,
+        accepted: counts.accepted,
+        injected: counts.injected,
+        cut: counts.cut,
+        waiting: journal.as_ref().and_then(|journal| journal.waiting),
+        oldest_waiting_seconds: None,
+        journal: config.journal.as_ref().zip(journal).map(self::journal),
+        dropped: dropped(counts),
+        refused: refused.into_iter().map(|(cause, number)| (cause.to_owned(), number)).collect(),
+        sessions: sessions.into_iter().map(session).collect(),
+        nodes: nodes.into_iter().map(node).collect(),
     }
+}
+
+fn dropped(counts: Counts) -> ByCause {
+    let Counts { refused, own, older, repeated, dumped, lost, superseded, older_than_own, .. } = counts;
+    causes([
+        (refused, "impossible_names"),
+        (own, "from_this_node_itself"),
+        (older, "older_than_another_origins"),
+        (repeated, "taken_before"),
+        (dumped, "into_the_dump_file"),
+        (lost, "no_room"),
+        (superseded, "superseded_while_the_core_is_active"),
+        (older_than_own, "older_than_the_cores_own"),
+    ])
+}
+
+fn journal((config, status): (&config::Journal, JournalStatus)) -> Queue {
+    let JournalStatus { results, bytes, trouble, .. } = status;
+    Queue { results, bytes, max_bytes: config.max_size, trouble, ..Queue::default() }
+}
+
+fn session(status: SessionStatus) -> ReceiverSession {
+    let SessionStatus { address, node, kind, since, accepted, received, acknowledged, clock_ahead_us } = status;
+    ReceiverSession {
+        address: address.to_string(),
+        node,
+        session: if kind == "sealed" { SessionKind::Sealed } else { SessionKind::Classic },
+        session_seconds: unix_seconds().saturating_sub(since),
+        accepted,
+        received,
+        acknowledged,
+        clock_offset_ms: clock_ahead_us.map(|us| us / 1000),
+        core: None,
+    }
+}
+
+fn node(status: NodeStatus) -> RememberedNode {
+    let NodeStatus { node, spool, epoch, accepted, connected } = status;
+    RememberedNode { node, spool, epoch, accepted, connected }
 }
 
 fn causes<const N: usize>(counts: [(u64, &str); N]) -> ByCause {
     counts.into_iter().map(|(number, cause)| (cause.to_owned(), number)).collect()
+}
+
+/// The clock.
+pub(crate) fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs()
 }

@@ -94,7 +94,7 @@ impl Roles {
             roles.receiver = Some(receiver);
         }
         if let Some(sender) = &config.sender {
-            roles.sender = Some(Sender::start(sender, &config.node.state_directory, config.core.as_ref()).await?);
+            roles.sender = Some(Sender::start(sender, &config.node, config.core.as_ref(), Arc::default()).await?);
             for destination in &sender.destinations {
                 let (name, address) = (&destination.name, &destination.address);
                 tracing::info!(node = %config.node.name, destination = name, %address, "sender sends");

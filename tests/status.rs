@@ -12,7 +12,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use control::Status;
+use control::status::SessionKind;
 use nix::sys::signal::Signal;
+use nsca::{Method, Secret};
+use support::client::{Client, End};
 use support::fifo::Recorder;
 use support::master::{Master, handover, kill};
 use support::process::{Running, UNDERSTUDY};
@@ -79,6 +82,43 @@ fn both_sides_say_what_went_through_them() {
     assert_eq!((shown.code, shown.err.as_str()), (Some(0), ""));
     assert!(shown.out.starts_with("OK: "), "{}", shown.out);
     assert!(shown.out.contains("injected     7 results\n"), "{}", shown.out);
+}
+
+/// And what waits for it is counted.
+#[test]
+fn a_core_that_is_away_is_the_verdict() {
+    let standby = Standby::start(&Options::default());
+    let mut client = Client::connect(standby.address);
+    client.send("host", "service", "waits");
+    assert_eq!(client.end(), End::Clean);
+    let here = status(standby.directory.path());
+    assert!(here.warnings.iter().any(|warning| warning.contains("nagios.cmd does not exist")), "{:?}", here.warnings);
+    assert_eq!(here.receiver.unwrap().waiting, Some(1));
+
+    let core = Recorder::start(&standby.command_file());
+    core.wait_for(1);
+    wait::until("nothing that waits", || {
+        let here = status(standby.directory.path());
+        (here.warnings.is_empty() && here.receiver.unwrap().waiting == Some(0)).then_some(())
+    });
+}
+
+#[test]
+fn clients_that_are_connected_and_refused_are_shown() {
+    let standby = Standby::start(&Options::default());
+    let _core = Recorder::start(&standby.command_file());
+    let mut client = Client::connect(standby.address);
+    client.send("host", "service", "one");
+    let address = client.stream.local_addr().unwrap().to_string();
+    let mut stranger = Client::connect_with(standby.address, Secret::new(Method::Rijndael128, b"another password"));
+    stranger.send("host", "service", "forged");
+    assert_eq!(stranger.end(), End::Reset);
+    wait::until("the session's result", || {
+        let receiver = status(standby.directory.path()).receiver.unwrap();
+        let session = receiver.sessions.iter().find(|session| session.address == address)?;
+        assert_eq!((session.session, &session.node), (SessionKind::Classic, &None));
+        (session.accepted == 1 && receiver.refused.values().sum::<u64>() == 1).then_some(())
+    });
 }
 
 /// The exit code says that there is a status, its first line that not all is well.

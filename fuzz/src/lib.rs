@@ -8,39 +8,48 @@
 //! lies behind is reached.
 
 mod command;
+mod control_request;
 mod handover;
 mod main_config;
 mod packet;
 mod perfdata;
 mod pieces;
+mod sealed_frames;
 mod session;
 mod session_pair;
 mod sets;
+mod spool_segment;
 mod status;
 mod submission;
 
 pub use command::command;
+pub use control_request::control_request;
 pub use handover::handover;
 pub use main_config::main_config;
 pub use packet::packet;
 pub use perfdata::perfdata;
+pub use sealed_frames::sealed_frames;
 pub use session::session;
 pub use session_pair::session_pair;
 pub use sets::sets;
+pub use spool_segment::spool_segment;
 pub use status::status;
 
 /// One invariant: any bytes in, a panic if it is violated.
 pub type Invariant = fn(&[u8]);
 
 /// Every invariant by the name of its target and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Invariant); 9] = [
+pub const TARGETS: [(&str, Invariant); 12] = [
     ("command", command),
+    ("control_request", control_request),
     ("handover", handover),
     ("main_config", main_config),
     ("packet", packet),
     ("perfdata", perfdata),
+    ("sealed_frames", sealed_frames),
     ("session", session),
     ("session_pair", session_pair),
     ("sets", sets),
+    ("spool_segment", spool_segment),
     ("status", status),
 ];

@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`Method`] | the encryption methods by name and number |
 //! | [`Secret`] | a method with its password: the key schedule, made once and shared |
+//! | [`Keystream`] | one direction of a session that is encrypted with it |
 //! | [`packet`] | the bytes of the init packet and of the data packet, in both sizes |
 //! | [`classic`] | a session as every `send_nsca` and `nsca` speaks it, one state machine for each side |
 //! | [`sealed`] | a session between two Understudies: authenticated, acknowledged, without limits of size |
@@ -25,5 +26,5 @@ pub mod packet;
 pub mod sealed;
 pub mod sets;
 
-pub use cipher::Secret;
+pub use cipher::{Keystream, Secret};
 pub use method::{Method, MethodError};

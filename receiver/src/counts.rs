@@ -23,6 +23,7 @@ pub(crate) struct Counters {
     pub(crate) lost: Counter,
     pub(crate) superseded: Counter,
     pub(crate) older_than_own: Counter,
+    pub(crate) relayed: Counter,
     causes: [Counter; Cause::ALL.len()],
 }
 
@@ -74,6 +75,8 @@ pub struct Counts {
     pub superseded: u64,
     /// Results of a peer that were not injected because the core, while active, had checked the object later itself.
     pub older_than_own: u64,
+    /// Results that the sender on this node took, to send them on.
+    pub relayed: u64,
 }
 
 /// Why a peer was refused, or its session ended by its fault.
@@ -211,6 +214,7 @@ impl Counters {
             lost: self.lost.get(),
             superseded: self.superseded.get(),
             older_than_own: self.older_than_own.get(),
+            relayed: self.relayed.get(),
         }
     }
 }

@@ -20,7 +20,6 @@ mod sink;
 mod tests;
 
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,6 +36,7 @@ use crate::core_watch::{CoreWatch, Reads};
 use crate::counts::Counters;
 use crate::episode::Episode;
 use crate::pace::TokenBucket;
+use crate::vital;
 use delivery::Delivered;
 pub(crate) use echoes::ExpectedEchoes;
 pub(crate) use rule::{Judgement, Rule};
@@ -69,7 +69,6 @@ impl Injector {
         echoes: ExpectedEchoes,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let (at_end, ended) = oneshot::channel();
         let (closing, abandon) = (CancellationToken::new(), CancellationToken::new());
         let wake = Arc::new(Notify::new());
         let desk = Desk::new(refusal(config), wake.clone());
@@ -92,15 +91,7 @@ impl Injector {
             runtime: Handle::current(),
             trouble: Episode::default(),
         };
-        std::thread::Builder::new().name("injector".into()).spawn(move || {
-            if std::panic::catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
-                // A receiver that takes results and never injects them would look alive.
-                tracing::error!("the injector failed: the daemon ends, so that it is started anew; please report this");
-                std::process::exit(1);
-            }
-            // Nobody waits any more when the receiver itself is gone.
-            let _ = at_end.send(());
-        })?;
+        let ended = vital::spawn("injector", move || worker.run())?;
         Ok(Injector { desk, catching_up, closing, abandon, ended })
     }
 
@@ -110,7 +101,6 @@ impl Injector {
     }
 
     /// Where sessions say that their peers are catching up.
-    #[cfg_attr(not(test), expect(dead_code, reason = "only sealed sessions can tell, and there are none yet"))]
     pub(crate) fn catching_up(&self) -> &Arc<CatchingUp> {
         &self.catching_up
     }
@@ -192,8 +182,9 @@ impl Worker {
                     }
                 }
                 Next::Reached => self.command_after_results(),
+                // What waits is safe in the journal.
+                Next::Nothing | Next::Unjudged if self.closing.is_cancelled() && self.watch.is_some() => break,
                 Next::Unjudged => self.wait_to_judge(),
-                Next::Nothing if self.closing.is_cancelled() && self.watch.is_some() => break,
                 Next::Nothing => self.wait(),
                 Next::Ended => break,
             }
@@ -201,7 +192,7 @@ impl Worker {
         self.end(&left);
     }
 
-    /// What to read: nothing for now while a peer catches up.
+    /// What to read; none while a peer of an active core catches up.
     fn selection(&mut self, core: &Core) -> Option<Selection> {
         let (Some(watch), Core::There) = (&mut self.watch, core) else {
             // Nothing is delivered; whether something waits is to be told.
@@ -210,7 +201,7 @@ impl Worker {
         let now = Instant::now();
         let until = self.desk.until();
         let rule = Rule { is_active: watch.is_active(), before_commands: until.is_some() };
-        if rule.is_active && self.catching_up.holds(now) && !self.closing.is_cancelled() {
+        if rule.is_active && self.catching_up.holds(now) {
             return None;
         }
         let own_times = if rule.is_active { watch.own_times(now) } else { None };

@@ -15,6 +15,8 @@
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
 mod ages;
+mod forward;
+mod picker;
 mod stretch;
 mod tail;
 #[cfg(test)]
@@ -37,6 +39,7 @@ use crate::peers::Keeper;
 use crate::status::JournalStatus;
 use ages::{Ages, Fingerprint, Fingerprints, Undo};
 
+pub(crate) use forward::{Forward, Portion};
 pub(crate) use tail::Tail;
 
 /// Who reads the journal.
@@ -56,6 +59,8 @@ pub(crate) struct Journal {
     counters: Arc<Counters>,
     /// Wakes the tail.
     appended: Notify,
+    /// Wakes the relay.
+    appended_for_relay: Notify,
     /// Wakes whoever commits.
     dirty: Notify,
     /// Wakes those who wait for a commit.
@@ -69,12 +74,13 @@ impl Journal {
     pub(crate) fn open(
         config: &config::Journal,
         new_id: [u8; 16],
+        has_relay: bool,
         peers: Arc<Keeper>,
         counters: Arc<Counters>,
     ) -> Result<(Arc<Self>, Tail), OpenError> {
         let options = Options { max_size: config.max_size, keep: Keep::NewestOfEachKey, shrink: Box::new(NoShrink) };
         let (mut spool, recovery) = Spool::open(&config.directory, options, new_id)?;
-        spool.keep_positions(&[CORE], Instant::now()).expect("one short name");
+        forward::keep_positions(&mut spool, has_relay, recovery.positions);
         report_recovery(&config.directory, &recovery);
         let position = spool.position(CORE).unwrap_or(0);
         let ages = remember(&spool);
@@ -84,6 +90,7 @@ impl Journal {
             ages: Mutex::new(ages),
             counters,
             appended: Notify::new(),
+            appended_for_relay: Notify::new(),
             dirty: Notify::new(),
             commits: watch::Sender::new(()),
             appending: Mutex::default(),
@@ -142,6 +149,7 @@ impl Journal {
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());
         drop(spool);
         self.appended.notify_one();
+        self.appended_for_relay.notify_one();
         self.dirty.notify_one();
         self.counters.accepted.add(taken);
         if outcome.is_ok() {

@@ -3,8 +3,9 @@
 //! ```text
 //!                          ┌▶ connection (classic)  ┐
 //! listener ─▶ admission ─▶ ┤                        ├─▶ backlog ─▶ injector ─▶ core
-//!                          └▶ sealed ◀─ peers ◀─────┘ committed     │           ▲
-//!                                                                   └─ core_watch ┘ did it restart?
+//!                          └▶ sealed ◀─ peers ◀─────┘ committed  │  │           ▲
+//!                                                                │  └─ core_watch ┘ did it restart? is it active?
+//!                                                                └▶ relay ─▶ the sender on this node
 //! ```
 //!
 //! **Invariant:** a connection that ends with a clean close has all its results in the backlog; one that held a packet
@@ -39,11 +40,13 @@ mod listener;
 mod memory;
 mod pace;
 pub mod peers;
+mod relay;
 pub mod sealed;
 mod sessions;
 mod spoofing;
 mod status;
 mod surroundings;
+mod vital;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -68,6 +71,7 @@ pub use surroundings::{Relay, Surroundings};
 
 use admission::Admission;
 use backlog::{Backlog, Waiting};
+use catching_up::CatchingUp;
 use complaints::Complaints;
 use connection::Connection;
 use counts::Counters;
@@ -76,6 +80,7 @@ use injector::{ExpectedEchoes, Injector};
 use journal::Journal;
 use listener::Entrance;
 use peers::Keeper;
+use relay::Relaying;
 use sessions::Sessions;
 
 /// Why the receiver does not start.
@@ -105,6 +110,7 @@ pub struct Receiver {
     shared: Arc<Shared>,
     addresses: Vec<SocketAddr>,
     injector: Injector,
+    relaying: Option<Relaying>,
     /// In the order in which they have to end.
     keeping: Vec<Keeping>,
     tasks: TaskTracker,
@@ -138,6 +144,7 @@ struct Shared {
     sessions: Arc<Sessions>,
     hearing: Hearing,
     own: watch::Sender<Own>,
+    catching_up: Arc<CatchingUp>,
     limits: config::Limits,
 }
 
@@ -155,9 +162,17 @@ impl Receiver {
         surroundings: Surroundings,
     ) -> Result<Receiver, StartError> {
         let counters = Arc::new(Counters::default());
-        let Opened { backlog, waiting, peers, keeping } = Opened::new(config, &counters)?;
-        let echoes = ExpectedEchoes::new(surroundings.echoes);
-        let injector = Injector::start(config, waiting, echoes, counters.clone()).map_err(StartError::Thread)?;
+        let Surroundings { echoes, relay } = surroundings;
+        let Opened { backlog, waiting, peers, keeping } = Opened::new(config, relay.is_some(), &counters)?;
+        let injector = Injector::start(config, waiting, ExpectedEchoes::new(echoes), counters.clone())
+            .map_err(StartError::Thread)?;
+        let relaying = match (relay, &backlog) {
+            (Some(relay), Backlog::Journal(journal)) => {
+                Some(Relaying::start(journal.clone(), relay, counters.clone()).map_err(StartError::Thread)?)
+            }
+            // Without a journal nothing is kept that could be relayed.
+            (_, _) => None,
+        };
         let shared = Arc::new(Shared {
             node: node.name.clone(),
             nowhere: Arc::from(""),
@@ -169,11 +184,13 @@ impl Receiver {
             sessions: Arc::default(),
             hearing: Hearing::default(),
             own: watch::Sender::default(),
+            catching_up: injector.catching_up().clone(),
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());
         let accepting = stopping.child_token();
-        let mut receiver = Receiver { shared, addresses: Vec::new(), injector, keeping, tasks, accepting, stopping };
+        let addresses = Vec::new();
+        let mut receiver = Receiver { shared, addresses, injector, relaying, keeping, tasks, accepting, stopping };
         receiver.accept(bound);
         Ok(receiver)
     }
@@ -262,7 +279,12 @@ impl Receiver {
         }
         let counters = self.shared.counters.clone();
         drop(self.shared);
-        self.injector.stop(deadline.into_std()).await;
+        let relayed = async {
+            if let Some(relaying) = self.relaying {
+                relaying.stop(deadline.into_std()).await;
+            }
+        };
+        tokio::join!(relayed, self.injector.stop(deadline.into_std()));
         for Keeping { ended, task } in self.keeping {
             ended.cancel();
             if let Err(defect) = task.await {
@@ -283,7 +305,7 @@ struct Opened {
 
 impl Opened {
     /// The backlog from both ends, who sends to it, and what keeps both committed.
-    fn new(config: &config::Receiver, counters: &Arc<Counters>) -> Result<Opened, StartError> {
+    fn new(config: &config::Receiver, has_relay: bool, counters: &Arc<Counters>) -> Result<Opened, StartError> {
         let Some(journal) = &config.journal else {
             let (inlet, outlet) = memory::new();
             let (backlog, waiting) = (Backlog::Memory(inlet), Waiting::Memory(outlet));
@@ -292,7 +314,7 @@ impl Opened {
         let mut new_id = [0; 16];
         getrandom::fill(&mut new_id).map_err(StartError::NoRandom)?;
         let peers = Keeper::new(journal.directory.with_extension("peers"));
-        let (journal, tail) = Journal::open(journal, new_id, peers.clone(), counters.clone())?;
+        let (journal, tail) = Journal::open(journal, new_id, has_relay, peers.clone(), counters.clone())?;
         // Only now nobody else has this state.
         peers.read();
         let keeping = vec![

@@ -93,7 +93,7 @@ fn complain(trouble: &Trouble, complaint: &mut Throttle) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{numbered, outbox};
+    use crate::testing::{done, numbered, outbox};
 
     #[test]
     fn what_was_appended_and_confirmed_is_committed_at_the_latest_at_the_end() {
@@ -109,7 +109,7 @@ mod tests {
             }
         }
         assert!(outbox.append(&[numbered(3)])[0].is_ok());
-        outbox.confirm(0, u64::MAX);
+        done(outbox.confirm(0, u64::MAX));
         drop(committer);
         let state = outbox.lock();
         assert_eq!((state.spool.committed(), state.spool.next_commit_due()), (state.spool.newest(), None));

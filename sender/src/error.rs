@@ -39,6 +39,17 @@ pub enum StartError {
     /// A destination's name cannot be that of a position in the spool.
     #[error("the spool: {0}")]
     Name(#[from] spool::NameError),
+    /// Starting without what it says would give up what sealed sessions protect.
+    #[error(
+        "{path} is damaged: {reason}. It says which destinations are Understudies, so that nobody can pretend that they are not; \
+         delete it to find that out anew"
+    )]
+    SealedPeers {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Anything else that the system says.
     #[error("{path}: cannot {action}: {source}")]
     Io {

@@ -2,12 +2,13 @@
 //!
 //! They are threads, not tasks: both answer a core that waits, and must not wait for whatever else the runtime does.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use config::PerfdataFifo;
+use nagios::echo::Echoes;
 use tracing::{info, warn};
 
 use crate::StartError;
@@ -17,6 +18,7 @@ use crate::intake::spill::Spill;
 use crate::outbox::Outbox;
 use crate::perfdata::copy::Copy;
 use crate::perfdata::fifo::{Drain, Fifo};
+use crate::sieve::Sieve;
 use crate::status::Counters;
 
 /// The running threads. They end when this is dropped.
@@ -32,6 +34,7 @@ impl Intakes {
         config: &config::Sender,
         outbox: &Arc<Outbox>,
         counters: &Arc<Counters>,
+        echoes: Arc<Mutex<Echoes>>,
     ) -> Result<Intakes, StartError> {
         let (mode, group) = (config.socket_mode, config.socket_group.map(nix::unistd::Gid::as_raw));
         let socket = Socket::bind(&config.socket, mode, group)?;
@@ -40,12 +43,13 @@ impl Intakes {
         let fifo = config.perfdata.as_ref().map(fifo).transpose()?;
 
         let mut intakes = Intakes::default();
-        let intake = Intake::new(Arc::clone(outbox), Arc::clone(counters));
+        let sieve = Sieve::new(echoes, config.relay_passive, Arc::clone(counters));
+        let intake = Intake::new(Arc::clone(outbox), Arc::clone(counters), sieve.clone());
         intakes.spawn("ocsp-socket", move |stop| socket.serve(intake, spill, stop))?;
         info!(socket = %config.socket.display(), spill = %config.spill.display(), "taking results from understudy-ocsp");
         if let (Some(fifo), Some(perfdata)) = (fifo, &config.perfdata) {
             let copy = perfdata.copy_to.clone().map(Copy::new);
-            let drain = Drain { outbox: Arc::clone(outbox), counters: Arc::clone(counters), copy };
+            let drain = Drain { outbox: Arc::clone(outbox), counters: Arc::clone(counters), sieve, copy };
             intakes.spawn("perfdata-fifo", move |stop| fifo.serve(drain, stop))?;
             info!(fifo = %perfdata.path.display(), "taking results from the perfdata FIFO");
         }

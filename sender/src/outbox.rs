@@ -17,13 +17,13 @@
 //!
 //! **Blocking.** Links read on tokio's threads. A read is one of at most 64 KiB, mostly from the page cache, under the
 //! lock; decoding is outside of it. A compaction holds the lock until it is done: seconds for 256 MiB, once for
-//! every 64 MiB that come while a destination is away.
+//! every 64 MiB that come while a destination is away. Links sleep meanwhile ([`Outbox::lock_soon`]) and hold no thread up.
 
 use std::path::Path;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
-use nagios::{CheckResult, stored};
+use nagios::{Attributed, CheckResult, Timestamp, stored};
 use spool::{AppendCause, AppendError, FileState, Keep, NewRecord, Options, Reader, Spool, Trouble};
 use tokio::sync::Notify;
 use tracing::{debug, error, info, warn};
@@ -35,6 +35,9 @@ use crate::throttle::Throttle;
 
 const _: () = assert!(config::MIN_SPOOL_BYTES >= spool::MIN_MAX_SIZE);
 const _: () = assert!(config::MAX_NAME_BYTES <= spool::MAX_NAME_BYTES);
+
+/// How soon a link that found the spool locked tries again.
+const LOCK_STEP: Duration = Duration::from_millis(1);
 
 /// The name of the spool's directory in the state directory.
 pub const SPOOL_DIRECTORY: &str = "spool";
@@ -48,6 +51,9 @@ pub enum NotTaken {
     /// The spool cannot write at this moment; it may later.
     #[error(transparent)]
     Spool(#[from] Trouble),
+    /// The sender has ended.
+    #[error("the sender is stopped; the next one takes it")]
+    Stopped,
 }
 
 /// The spool and its readers. Destinations are known by their place in the configuration.
@@ -133,9 +139,12 @@ impl Outbox {
 
     /// Appends results, in one write if they are not megabytes; one answer for each. When this returns, those that were
     /// taken survive the death of this process.
-    pub(crate) fn append(&self, results: &[CheckResult]) -> Vec<Result<(), NotTaken>> {
+    pub(crate) fn append(&self, results: &[impl Submission]) -> Vec<Result<(), NotTaken>> {
         let encoded: Vec<Encoded> = results.iter().map(Encoded::new).collect();
         let mut state = self.lock();
+        if state.ending {
+            return vec![Err(NotTaken::Stopped); results.len()];
+        }
         let outcomes = state.append(&encoded);
         state.log_compactions();
         drop(state);
@@ -146,26 +155,30 @@ impl Outbox {
 
     /// At most `limit` results that wait for the destination, from sequence `from` on. None: there are none before
     /// [`Waiting::end`].
-    pub(crate) fn read(&self, destination: usize, from: u64, limit: usize) -> Result<Waiting, Trouble> {
+    pub(crate) async fn read(&self, destination: usize, from: u64, limit: usize) -> Result<Waiting, Trouble> {
         let slot = &self.slots[destination];
+        let state = self.lock_soon().await;
         let mut tap = slot.tap.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = self.lock();
         let confirmed = state.spool.position(&slot.destination).unwrap_or_default();
         tap.read(state, from.max(confirmed + 1), limit, &slot.destination)
     }
 
     /// The destination has everything below `end`.
-    pub(crate) fn confirm(&self, destination: usize, end: u64) {
-        let mut state = self.lock();
+    pub(crate) async fn confirm(&self, destination: usize, end: u64) {
+        let mut state = self.lock_soon().await;
         state.spool.advance(&self.slots[destination].destination, end.saturating_sub(1), Instant::now());
         drop(state);
         self.commit_wanted.notify_one();
     }
 
-    /// How many results wait. 0 also where that cannot be read: the link says so.
+    /// How many results wait. 0 also where that cannot be read: the link says so. Blocks.
     pub(crate) fn waiting(&self, destination: usize) -> u64 {
-        let depth = self.lock().spool.depth(&self.slots[destination].destination);
-        depth.ok().flatten().unwrap_or_default()
+        self.lock().waiting(&self.slots[destination].destination)
+    }
+
+    /// As [`waiting`](Self::waiting), for a task.
+    pub(crate) async fn depth(&self, destination: usize) -> u64 {
+        self.lock_soon().await.waiting(&self.slots[destination].destination)
     }
 
     /// What has been skipped on the way to the destination; see [`DestinationStatus`](crate::DestinationStatus).
@@ -185,6 +198,17 @@ impl Outbox {
         }
     }
 
+    /// How old the oldest result is that waits, by its check time; `None` where none does, or it cannot be read. Blocks.
+    pub(crate) fn oldest_waiting(&self, destination: usize, now: Timestamp) -> Option<Duration> {
+        let state = self.lock();
+        let position = state.spool.position(&self.slots[destination].destination)?;
+        let mut reader = Reader::from(position + 1);
+        let batch = reader.next_batch(&state.spool).ok()?;
+        drop(state);
+        let (oldest, _) = batch.iter().find_map(|record| stored::decode(record.payload).ok())?;
+        Some(now.saturating_since(oldest.check_time))
+    }
+
     /// Waits until any result waits for the destination.
     pub(crate) async fn arrival(&self, destination: usize) {
         self.arrival_after(destination, 0).await;
@@ -192,16 +216,40 @@ impl Outbox {
 
     /// Waits until a result of sequence `from` or higher waits for the destination.
     pub(crate) async fn arrival_after(&self, destination: usize, from: u64) {
-        while !self.has_after(destination, from) {
-            self.slots[destination].arrival.notified().await;
+        while !self.has_after(destination, from).await {
+            self.news(destination).await;
         }
     }
 
+    /// Waits until something was appended since this was waited for the last time. It may be nothing that waits for the
+    /// destination.
+    pub(crate) async fn news(&self, destination: usize) {
+        self.slots[destination].arrival.notified().await;
+    }
+
     /// True also where that cannot be read, so that the next read tells why.
-    fn has_after(&self, destination: usize, from: u64) -> bool {
-        let state = self.lock();
+    async fn has_after(&self, destination: usize, from: u64) -> bool {
+        let state = self.lock_soon().await;
         let confirmed = state.spool.position(&self.slots[destination].destination).unwrap_or_default();
         state.spool.records_after(confirmed.max(from.saturating_sub(1))).map_or(true, |records| records > 0)
+    }
+
+    /// As [`lock`](Self::lock), for a task: it sleeps while another one has the lock, and leaves its thread to others.
+    pub(crate) async fn lock_soon(&self) -> MutexGuard<'_, State> {
+        loop {
+            if let Some(state) = self.try_lock() {
+                return state;
+            }
+            tokio::time::sleep(LOCK_STEP).await;
+        }
+    }
+
+    fn try_lock(&self) -> Option<MutexGuard<'_, State>> {
+        match self.state.try_lock() {
+            Ok(state) => Some(state),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// A thread that panicked with the lock held left the spool usable: it notes what it wrote after it wrote it.
@@ -226,6 +274,10 @@ fn set_positions(spool: &mut Spool, names: &[String], start_at_end: bool) -> Res
 }
 
 impl State {
+    fn waiting(&self, destination: &str) -> u64 {
+        self.spool.depth(destination).ok().flatten().unwrap_or_default()
+    }
+
     fn append(&mut self, encoded: &[Encoded]) -> Vec<Result<(), NotTaken>> {
         let mut outcomes = Vec::with_capacity(encoded.len());
         while outcomes.len() < encoded.len() {
@@ -349,12 +401,31 @@ struct Encoded {
     key: usize,
 }
 
+/// What can be appended.
+pub(crate) trait Submission {
+    /// The result, and the node whose spool it entered first; empty for this one.
+    fn parts(&self) -> (&CheckResult, &str);
+}
+
+impl Submission for CheckResult {
+    fn parts(&self) -> (&CheckResult, &str) {
+        (self, "")
+    }
+}
+
+impl Submission for Attributed {
+    fn parts(&self) -> (&CheckResult, &str) {
+        (&self.result, &self.origin)
+    }
+}
+
 impl Encoded {
-    fn new(result: &CheckResult) -> Encoded {
+    fn new(submission: &impl Submission) -> Encoded {
+        let (result, origin) = submission.parts();
         let mut bytes = Vec::new();
         stored::key(&result.object, &mut bytes);
         let key = bytes.len();
-        stored::encode(result, b"", &mut bytes);
+        stored::encode(result, origin.as_bytes(), &mut bytes);
         Encoded { bytes, key }
     }
 
@@ -369,7 +440,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::testing::{number, numbered, outbox};
+    use crate::testing::{done, number, numbered, outbox};
 
     const LARGE: config::Spool = config::Spool { max_size: config::MIN_SPOOL_BYTES };
 
@@ -391,20 +462,20 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let outbox = open(directory.path(), &["fast", "slow"]);
         append(&outbox, 0..500);
-        let first = outbox.read(0, 0, 100).unwrap();
+        let first = done(outbox.read(0, 0, 100)).unwrap();
         assert_eq!(numbers(&first), (0..100).collect::<Vec<_>>());
-        let second = outbox.read(0, first.end, usize::MAX).unwrap();
+        let second = done(outbox.read(0, first.end, usize::MAX)).unwrap();
         assert_eq!(numbers(&second), (100..500).collect::<Vec<_>>());
-        assert_eq!(numbers(&outbox.read(0, 0, 1).unwrap()), [0], "nothing is confirmed yet");
-        outbox.confirm(0, second.end);
-        outbox.confirm(1, first.end);
+        assert_eq!(numbers(&done(outbox.read(0, 0, 1)).unwrap()), [0], "nothing is confirmed yet");
+        done(outbox.confirm(0, second.end));
+        done(outbox.confirm(1, first.end));
         outbox.lock().spool.commit(Instant::now()).unwrap();
         drop(outbox);
 
         let outbox = open(directory.path(), &["slow", "fast"]);
         assert_eq!((outbox.waiting(0), outbox.waiting(1)), (400, 0));
-        assert_eq!(numbers(&outbox.read(0, 0, 2).unwrap()), [100, 101]);
-        assert_eq!(numbers(&outbox.read(1, 0, 2).unwrap()), []);
+        assert_eq!(numbers(&done(outbox.read(0, 0, 2)).unwrap()), [100, 101]);
+        assert_eq!(numbers(&done(outbox.read(1, 0, 2)).unwrap()), [0; 0]);
     }
 
     #[test]
@@ -414,7 +485,7 @@ mod tests {
         let outbox = open(directory.path(), &["old", "new"]);
         append(&outbox, 10..11);
         assert_eq!((outbox.waiting(0), outbox.waiting(1)), (11, 1));
-        assert_eq!(numbers(&outbox.read(1, 0, 5).unwrap()), [10]);
+        assert_eq!(numbers(&done(outbox.read(1, 0, 5)).unwrap()), [10]);
         drop(outbox);
         // Before any commit: the positions were on the disk since the start.
         assert_eq!(open(directory.path(), &["new"]).waiting(0), 1);
@@ -426,7 +497,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let outbox = open(directory.path(), &["a"]);
         append(&outbox, 0..10);
-        outbox.confirm(0, u64::MAX);
+        done(outbox.confirm(0, u64::MAX));
         drop(outbox);
         std::fs::write(directory.path().join("spool/positions"), b"damaged").unwrap();
         assert_eq!(open(directory.path(), &["a"]).waiting(0), 10);
@@ -445,7 +516,7 @@ mod tests {
         let outbox = open(directory.path(), &["a"]);
         assert!(outbox.status().damaged_bytes > 0);
         for _ in 0..2 {
-            assert_eq!(numbers(&outbox.read(0, 0, 10).unwrap()), [0, 2]);
+            assert_eq!(numbers(&done(outbox.read(0, 0, 10)).unwrap()), [0, 2]);
             assert_eq!(outbox.skipped(0), 1, "once, however often it is read");
         }
     }
@@ -458,13 +529,13 @@ mod tests {
         outbox.lock().spool.append([alien, alien], Instant::now()).unwrap();
         append(&outbox, 1..2);
         for _ in 0..2 {
-            assert_eq!(numbers(&outbox.read(0, 0, 10).unwrap()), [0, 1]);
+            assert_eq!(numbers(&done(outbox.read(0, 0, 10)).unwrap()), [0, 1]);
             assert_eq!(outbox.skipped(0), 2);
         }
         outbox.lock().spool.append([alien], Instant::now()).unwrap();
-        let nothing = outbox.read(0, outbox.read(0, 0, 10).unwrap().end, 10).unwrap();
-        assert_eq!(numbers(&nothing), []);
-        outbox.confirm(0, nothing.end);
+        let nothing = done(outbox.read(0, done(outbox.read(0, 0, 10)).unwrap().end, 10)).unwrap();
+        assert_eq!(numbers(&nothing), [0; 0]);
+        done(outbox.confirm(0, nothing.end));
         assert_eq!(outbox.waiting(0), 0);
     }
 
@@ -475,14 +546,14 @@ mod tests {
         long.output = nagios::PluginOutput::from_text(&vec![b'x'; spool::MAX_PAYLOAD_BYTES]);
         let outcomes = outbox.append(&[numbered(0), long, numbered(2)]);
         assert!(matches!(outcomes[..], [Ok(()), Err(NotTaken::TooLong(_)), Ok(())]), "{outcomes:?}");
-        assert_eq!(numbers(&outbox.read(0, 0, 10).unwrap()), [0, 2]);
+        assert_eq!(numbers(&done(outbox.read(0, 0, 10)).unwrap()), [0, 2]);
     }
 
     #[tokio::test]
     async fn a_waiting_link_is_woken() {
         let (_directory, outbox) = outbox();
         append(&outbox, 0..1);
-        let end = outbox.read(0, 0, 1).unwrap().end;
+        let end = outbox.read(0, 0, 1).await.unwrap().end;
         let waiting = tokio::spawn({
             let outbox = Arc::clone(&outbox);
             async move { outbox.arrival_after(0, end).await }

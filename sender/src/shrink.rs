@@ -1,4 +1,5 @@
-//! What a result loses when the spool is too small even for the newest result of each object.
+//! What a result loses when it is too long: for a spool that is too small even for the newest result of each object, or for
+//! a frame.
 //!
 //! First the long output goes, then the perfdata of the first line. State and the first line's text stay, always.
 
@@ -6,7 +7,9 @@ use nagios::stored;
 use nagios::{CheckResult, PluginOutput};
 use spool::Shrink;
 
-/// The last stage: everything before it goes too.
+/// How many stages there are: each does what those before it do, too.
+pub(crate) const STAGES: u8 = PERFDATA;
+
 const PERFDATA: u8 = 2;
 
 /// Cuts the stored output.
@@ -14,25 +17,29 @@ pub(crate) struct ShrinkText;
 
 impl Shrink for ShrinkText {
     fn stages(&self) -> u8 {
-        PERFDATA
+        STAGES
     }
 
     fn shrink(&self, stage: u8, _key: &[u8], payload: &[u8], out: &mut Vec<u8>) -> bool {
         let Ok((result, origin)) = stored::decode(payload) else {
             return false;
         };
-        let escaped = result.output.escaped();
-        let mut kept = first_line(escaped);
-        if stage >= PERFDATA {
-            kept = kept.split(|byte| *byte == b'|').next().unwrap_or_default();
-        }
-        if kept.len() == escaped.len() {
+        let Some(output) = shortened(stage, &result.output) else {
             return false;
-        }
-        let output = PluginOutput::from_escaped(kept);
+        };
         stored::encode(&CheckResult { output, ..result }, origin, out);
         true
     }
+}
+
+/// What is left of an output after a stage, from 1; `None` if it stays as it is.
+pub(crate) fn shortened(stage: u8, output: &PluginOutput) -> Option<PluginOutput> {
+    let escaped = output.escaped();
+    let mut kept = first_line(escaped);
+    if stage >= PERFDATA {
+        kept = kept.split(|byte| *byte == b'|').next().unwrap_or_default();
+    }
+    (kept.len() < escaped.len()).then(|| PluginOutput::from_escaped(kept))
 }
 
 /// What comes before the first `\n`; an escaped backslash before an `n` is none.

@@ -34,6 +34,11 @@ pub(crate) fn full_outbox() -> (TempDir, Arc<Outbox>) {
     (directory, Arc::new(outbox))
 }
 
+/// What a future gives, where there is no runtime.
+pub(crate) fn done<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
 /// A result that is told from others by its number.
 pub(crate) fn numbered(number: u64) -> CheckResult {
     let host = HostName::try_from("web").unwrap();

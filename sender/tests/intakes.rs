@@ -11,11 +11,11 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::Path;
 
 use common::daemon::Daemon;
-use common::{DEADLINE, configuration, destination, eventually, numbered, secret};
+use common::{DEADLINE, configuration, destination, eventually, numbered, secret, start_in};
 use nagios::{HostName, Object, PluginOutput};
 use ocsp::handover::{Answer, HandOver, new_id};
 use sender::perfdata::template;
-use sender::{NotTaken, Sender, StartError};
+use sender::{NotTaken, StartError};
 
 fn handover(host: &str) -> HandOver {
     HandOver {
@@ -56,7 +56,7 @@ async fn spilled_results_go_ahead_of_the_socket_s_and_none_goes_twice() {
     for n in 0..3 {
         ocsp::spill::write(&config.spill, &handover(&format!("spilled{n}"))).unwrap();
     }
-    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
+    let sender = start_in(&config, directory.path()).await.unwrap();
     let twice = handover("over-socket");
     assert_eq!(hand_over(&config.socket, &twice), Answer::Taken);
     ocsp::spill::write(&config.spill, &twice).unwrap();
@@ -73,7 +73,7 @@ async fn the_socket_answers_full_and_refused() {
     let directory = tempfile::tempdir().unwrap();
     let mut config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
     config.spool.max_size = spool::MIN_MAX_SIZE;
-    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
+    let sender = start_in(&config, directory.path()).await.unwrap();
     assert!(matches!(hand_over(&config.socket, &handover("a;b")), Answer::Refused(_)));
     let mut objects = 0..;
     let taken = |length: usize, object: usize| {
@@ -97,7 +97,7 @@ async fn bytes_that_are_no_hand_over_take_nothing_down() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
-    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
+    let sender = start_in(&config, directory.path()).await.unwrap();
     let client = UnixDatagram::unbound().unwrap();
     let whole = handover("web").encode();
     for length in [0, 1, 31, 40, whole.len() - 1] {
@@ -114,10 +114,10 @@ async fn bytes_that_are_no_hand_over_take_nothing_down() {
 async fn a_second_sender_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let config = configuration(directory.path(), vec![destination("dead", "127.0.0.1:1")]);
-    let _first = Sender::start(&config, directory.path(), None).await.unwrap();
-    let on_our_spool = Sender::start(&config, directory.path(), None).await;
+    let _first = start_in(&config, directory.path()).await.unwrap();
+    let on_our_spool = start_in(&config, directory.path()).await;
     assert!(matches!(on_our_spool, Err(StartError::Spool(spool::OpenError::Lock(_)))));
-    let on_our_socket = Sender::start(&config, &directory.path().join("other"), None).await;
+    let on_our_socket = start_in(&config, &directory.path().join("other")).await;
     assert!(matches!(on_our_socket, Err(StartError::AlreadyRunning(_))));
 }
 
@@ -143,7 +143,7 @@ async fn torn_lines_of_a_real_fifo_are_counted_and_whole_ones_arrive() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
-    let sender = Sender::start(&config, directory.path(), None).await.unwrap();
+    let sender = start_in(&config, directory.path()).await.unwrap();
     let mut core = OpenOptions::new().read(true).write(true).open(directory.path().join("perfdata.fifo")).unwrap();
     let torn = line("torn", "never seen");
     for (n, end) in (0..torn.len()).step_by(7).enumerate() {
@@ -166,7 +166,7 @@ async fn a_removed_fifo_is_put_back_and_both_are_read() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let config = configuration(directory.path(), vec![destination("standby", &daemon.address.to_string())]);
-    let _sender = Sender::start(&config, directory.path(), None).await.unwrap();
+    let _sender = start_in(&config, directory.path()).await.unwrap();
     let path = directory.path().join("perfdata.fifo");
     let mut running_core = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     std::fs::remove_file(&path).unwrap();

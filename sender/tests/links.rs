@@ -8,13 +8,13 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use common::daemon::{Act, Daemon};
-use common::{DEADLINE, configuration, destination, eventually, numbered, numbers, secret};
+use common::{DEADLINE, configuration, destination, eventually, numbered, numbers, secret, start_in};
 use nsca::{Method, Secret};
 use sender::Sender;
 
 async fn start(directory: &tempfile::TempDir, destinations: &[(&str, String)]) -> Sender {
     let destinations = destinations.iter().map(|(name, address)| destination(name, address)).collect();
-    Sender::start(&configuration(directory.path(), destinations), directory.path(), None).await.unwrap()
+    start_in(&configuration(directory.path(), destinations), directory.path()).await.unwrap()
 }
 
 fn submit(sender: &Sender, range: std::ops::Range<usize>) {
@@ -54,7 +54,7 @@ async fn a_reset_loses_nothing_and_keeps_the_order() {
     assert_eq!(daemon.results(), numbers(1200));
     eventually("all confirmed", || sender.status().destinations[0].queued == 0).await;
     let status = &sender.status().destinations[0];
-    assert_eq!((status.delivered, status.skipped, &status.failure), (1200, 0, &None));
+    assert_eq!((status.acknowledged, status.skipped.damaged, &status.failure), (1200, 0, &None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +68,7 @@ async fn a_dead_destination_does_not_hold_up_a_live_one() {
     eventually("the dead one is noticed", || sender.status().destinations[0].failure.is_some()).await;
     let status = sender.status();
     assert_eq!(status.destinations[0].queued, 100);
-    assert!(status.destinations[0].failure.as_ref().unwrap().contains("no connection"), "{status:?}");
+    assert!(status.destinations[0].failure.as_ref().unwrap().message.contains("no connection"), "{status:?}");
     let summary = sender.stop(Duration::from_millis(100)).await;
     assert_eq!(summary.left, [("dead".to_string(), 100), ("alive".to_string(), 0)]);
 }
@@ -80,9 +80,9 @@ async fn a_wrong_password_is_noticed_even_with_one_result_over_a_slow_line() {
     let sender = start(&directory, &[("standby", daemon.address.to_string())]).await;
     submit(&sender, 0..1);
     let looked = || sender.status().destinations[0].clone();
-    eventually("the attempt ended", || looked().failure.is_some() || looked().delivered > 0).await;
-    assert_eq!((looked().queued, looked().delivered), (1, 0));
-    assert!(looked().failure.unwrap().contains("wrong password"));
+    eventually("the attempt ended", || looked().failure.is_some() || looked().acknowledged > 0).await;
+    assert_eq!((looked().queued, looked().acknowledged), (1, 0));
+    assert!(looked().failure.unwrap().message.contains("wrong password"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

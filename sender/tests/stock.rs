@@ -13,13 +13,12 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 use common::daemon::Daemon;
-use common::{configuration, destination, eventually, numbered, secret};
+use common::{configuration, destination, eventually, numbered, secret, start_in};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, mkfifo};
-use sender::Sender;
 use sender::perfdata::template;
 
 /// A program that ends with the test.
@@ -88,7 +87,7 @@ async fn a_real_nsca_gets_every_result() {
     let commands = CommandFile::create(&directory.path().join("nagios.cmd"));
     let port = free_port();
     let destinations = vec![destination("standby", &format!("127.0.0.1:{port}"))];
-    let sender = Sender::start(&configuration(directory.path(), destinations), directory.path(), None).await.unwrap();
+    let sender = start_in(&configuration(directory.path(), destinations), directory.path()).await.unwrap();
     (0..300).for_each(|number| sender.submit(numbered(number)).unwrap());
     let mut odd = numbered(300);
     odd.output = nagios::PluginOutput::from_parts(b"a \\ b; \xc3\xa4", b"t=1", b"second\nthird");
@@ -109,11 +108,11 @@ async fn a_real_nsca_with_another_password_confirms_nothing() {
     let port = free_port();
     let _nsca = nsca(directory.path(), port, "another password").await;
     let destinations = vec![destination("standby", &format!("127.0.0.1:{port}"))];
-    let sender = Sender::start(&configuration(directory.path(), destinations), directory.path(), None).await.unwrap();
+    let sender = start_in(&configuration(directory.path(), destinations), directory.path()).await.unwrap();
     sender.submit(numbered(0)).unwrap();
     eventually("the refusal is noticed", || {
         let status = &sender.status().destinations[0];
-        status.failure.as_ref().is_some_and(|failure| failure.contains("wrong password"))
+        status.failure.as_ref().is_some_and(|failure| failure.message.contains("wrong password"))
     })
     .await;
     assert_eq!(sender.status().destinations[0].queued, 1);
@@ -165,7 +164,7 @@ async fn a_real_core_s_perfdata_arrives_with_nothing_stripped() {
     let directory = tempfile::tempdir().unwrap();
     let daemon = Daemon::start("127.0.0.1:0", secret(), &[]);
     let destinations = vec![destination("standby", &daemon.address.to_string())];
-    let sender = Sender::start(&configuration(directory.path(), destinations), directory.path(), None).await.unwrap();
+    let sender = start_in(&configuration(directory.path(), destinations), directory.path()).await.unwrap();
     let _core = nagios4(directory.path());
     eventually("host and service arrived", || {
         ["web;;", "web;disk /;"].iter().all(|object| daemon.results().iter().any(|line| line.starts_with(object)))

@@ -12,6 +12,7 @@ pub mod peers;
 pub mod process;
 pub mod proxy;
 pub mod random;
+pub mod sealed;
 pub mod site;
 pub mod standby;
 pub mod tap;

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use receiver::{Listener, Receiver, ReceiverSession};
+pub use receiver::{Listener, Receiver, ReceiverSession, RememberedNode};
 pub use sender::{Destination, Intake, Sender};
 
 /// How a node and its roles are at one moment.
@@ -49,6 +49,8 @@ pub struct Core {
     pub flavour: String,
     /// Its command file, if it is known.
     pub command_file: Option<String>,
+    /// Why it takes no commands now: it is not running, or this is not its command file.
+    pub trouble: Option<String>,
 }
 
 /// Which kind of session a peer has.
@@ -92,7 +94,7 @@ pub struct LastError {
     pub age_seconds: Option<u64>,
 }
 
-/// Numbers of results or sessions by what happened to them, in words.
+/// Numbers of results or sessions by what happened to them: `snake_case`, which the text shows as words.
 pub type ByCause = BTreeMap<String, u64>;
 
 impl Status {

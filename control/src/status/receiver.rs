@@ -28,8 +28,10 @@ pub struct Receiver {
     pub dropped: ByCause,
     /// Connections and sessions that were turned away or ended.
     pub refused: ByCause,
-    /// Who is connected.
+    /// Who is connected, the oldest session first.
     pub sessions: Vec<ReceiverSession>,
+    /// Whose results are remembered, so that none is taken twice.
+    pub nodes: Vec<RememberedNode>,
 }
 
 /// Where a receiver listens.
@@ -54,10 +56,28 @@ pub struct ReceiverSession {
     pub session_seconds: u64,
     /// Results taken in this session.
     pub accepted: u64,
-    /// Of those, results that the peer knows to be safe here.
+    /// The number of the newest of them, in a sealed session.
+    pub received: Option<u64>,
+    /// The number up to which the peer knows them to be safe here, in a sealed session.
     pub acknowledged: Option<u64>,
     /// How far the peer's clock is ahead of this node's; negative: behind.
     pub clock_offset_ms: Option<i64>,
     /// What the peer says of its core.
     pub core: Option<String>,
+}
+
+/// What is remembered of a node that has sent in sealed sessions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RememberedNode {
+    /// The node's name.
+    pub node: String,
+    /// The id of its spool, in hexadecimal digits.
+    pub spool: String,
+    /// The spool's epoch.
+    pub epoch: u64,
+    /// The number of the last result that was taken from it.
+    pub accepted: u64,
+    /// Whether it sends from this spool now.
+    pub connected: bool,
 }

@@ -11,8 +11,13 @@
 //!   …
 //! ```
 
+use std::collections::BTreeSet;
+
 use super::number::{bytes, count, duration, offset, results};
-use super::{ByCause, Destination, Intake, LastError, Queue, Receiver, ReceiverSession, Sender, SessionKind, Status};
+use super::{
+    ByCause, Destination, Intake, LastError, Queue, Receiver, ReceiverSession, RememberedNode, Sender, SessionKind,
+    Status,
+};
 
 /// Where lines are broken.
 const COLUMNS: usize = 100;
@@ -33,6 +38,9 @@ pub(super) fn of(status: &Status) -> String {
     if let Some(core) = &status.core {
         let command_file = core.command_file.as_ref().map(|path| format!(", commands at {path}")).unwrap_or_default();
         page.field(0, "core", &format!("{}{command_file}", core.flavour));
+        if let Some(trouble) = &core.trouble {
+            page.field(1, "trouble", trouble);
+        }
     }
     if let Some(sender) = &status.sender {
         of_sender(sender, &mut page);
@@ -118,18 +126,31 @@ fn of_receiver(receiver: &Receiver, page: &mut Page) {
     if classic.len() > CLASSIC_SHOWN {
         page.field(1, "from", &format!("{} more in classic sessions", classic.len() - CLASSIC_SHOWN));
     }
+    absent(&receiver.nodes, page);
 }
 
 fn of_session(session: &ReceiverSession, page: &mut Page) {
-    let ReceiverSession { address, node, accepted, acknowledged, .. } = session;
+    let ReceiverSession { address, node, accepted, received, acknowledged, .. } = session;
     page.field(1, "from", &node.as_ref().map_or_else(|| address.clone(), |node| format!("{node}, {address}")));
     let (kind, age) = (name_of(session.session), duration(session.session_seconds));
     page.field(2, "session", &format!("{kind}, for {age}"));
-    let confirmed = acknowledged.map(|number| format!(", {} confirmed", count(number))).unwrap_or_default();
-    page.field(2, "accepted", &format!("{}{confirmed}", results(*accepted)));
+    let unconfirmed = received.unwrap_or_default().saturating_sub(acknowledged.unwrap_or(u64::MAX));
+    let behind =
+        if unconfirmed == 0 { String::new() } else { format!(", the last {} not confirmed", count(unconfirmed)) };
+    page.field(2, "accepted", &format!("{}{behind}", results(*accepted)));
     clock(session.clock_offset_ms, page);
     if let Some(core) = &session.core {
         page.field(2, "its core", core);
+    }
+}
+
+/// The nodes that have sent before and are not here now.
+fn absent(nodes: &[RememberedNode], page: &mut Page) {
+    let all: BTreeSet<&str> = nodes.iter().map(|node| node.node.as_str()).collect();
+    let here: BTreeSet<&str> = nodes.iter().filter(|node| node.connected).map(|node| node.node.as_str()).collect();
+    let absent: Vec<&str> = all.difference(&here).copied().collect();
+    if !absent.is_empty() {
+        page.field(1, "absent", &absent.join(", "));
     }
 }
 
@@ -188,7 +209,8 @@ impl Page {
     /// A label, and how many of what; nothing if there are none.
     fn causes(&mut self, level: usize, label: &str, causes: &ByCause) {
         let causes = causes.iter().filter(|(_, number)| **number > 0);
-        let causes: Vec<String> = causes.map(|(cause, number)| format!("{} {cause}", count(*number))).collect();
+        let causes: Vec<String> =
+            causes.map(|(cause, number)| format!("{} {}", count(*number), cause.replace('_', " "))).collect();
         if !causes.is_empty() {
             self.field(level, label, &causes.join("; "));
         }

@@ -18,6 +18,9 @@ const NEARLY_FULL_PERCENT: u64 = 80;
 /// One sentence each.
 pub(super) fn warnings(status: &Status) -> Vec<String> {
     let mut warnings = Vec::new();
+    if let Some(trouble) = status.core.as_ref().and_then(|core| core.trouble.as_ref()) {
+        warnings.push(format!("the core takes no commands: {trouble}"));
+    }
     if let Some(sender) = &status.sender {
         of_sender(sender, &mut warnings);
     }

@@ -6,15 +6,23 @@
 //! register afterwards    b1 … b(n-1) c         c = the ciphertext byte
 //! ```
 //!
-//! So the register before byte `i` is always the `n` bytes of `IV ‖ ciphertext` that begin at `i`. Instead of
-//! shifting a register, a window of that string is kept and the blocks are cut out of it. When decrypting, the
-//! whole string is known beforehand, and a window's blocks go through the cipher together; ciphers with a
-//! parallel implementation are several times faster that way. Encryption is a chain, block by block.
+//! So the register before byte `i` is always the `n` bytes of `IV ‖ ciphertext` that begin at `i`.
+//!
+//! **Encryption** is a chain: each block needs the byte before it. The register is kept as words that are shifted, never
+//! in memory, since a processor waits when it loads a block of which it has just stored a byte. Several chains
+//! that do not depend on each other are encrypted in lockstep: while one waits for its byte, the processor works on
+//! the others.
+//!
+//! **Decryption** has no chain, as all registers are known beforehand. It runs from the last byte to the first: so each
+//! register is still ciphertext in the caller's buffer when it is needed, and nothing is copied but the beginning,
+//! which needs the register from before. As many blocks go through the cipher together as it likes to have.
 
+use std::cmp::Reverse;
 use std::marker::PhantomData;
 
+use cipher::array::Array;
 use cipher::typenum::Unsigned;
-use cipher::{Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
+use cipher::{Block, BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, ParBlocks};
 
 /// The newest ciphertext: as many bytes as the cipher's block has, from the start of the array.
 pub(super) type Register = [u8; MAX_BLOCK_BYTES];
@@ -22,12 +30,18 @@ pub(super) type Register = [u8; MAX_BLOCK_BYTES];
 /// The widest block: Rijndael-256.
 pub(super) const MAX_BLOCK_BYTES: usize = 32;
 
-/// How many bytes are processed at a time; as many blocks are encrypted together.
-const WINDOW: usize = 64;
+/// As many blocks as any cipher takes together: AES with 512-bit registers.
+const MAX_PARALLEL_BLOCKS: usize = 64;
 
 /// The register before the first byte of a session.
 pub(super) fn first_register(iv: &[u8; crate::packet::IV_BYTES]) -> Register {
     *iv.first_chunk().expect("an IV is longer than a block")
+}
+
+/// Bytes to be encrypted in place, and the register of their session.
+pub(super) struct Chain<'a> {
+    pub(super) register: &'a mut Register,
+    pub(super) bytes: &'a mut [u8],
 }
 
 /// A block cipher with its key, in this mode. The caller keeps the register, so that many sessions share one
@@ -36,68 +50,178 @@ pub(super) trait Feedback: Send + Sync {
     /// Encrypts in place and moves `register` on.
     fn encrypt(&self, register: &mut Register, bytes: &mut [u8]);
 
+    /// The same for several sessions at once.
+    fn encrypt_together(&self, chains: &mut [Chain<'_>]);
+
     /// Decrypts in place and moves `register` on.
     fn decrypt(&self, register: &mut Register, bytes: &mut [u8]);
 }
 
 impl<C: BlockCipherEncrypt + Send + Sync> Feedback for C {
     fn encrypt(&self, register: &mut Register, bytes: &mut [u8]) {
-        self.encrypt_with_backend(EncryptChain::<C> { register, bytes, cipher: PhantomData });
+        self.encrypt_with_backend(Encryption::<C> { chains: &mut [Chain { register, bytes }], cipher: PhantomData });
+    }
+
+    fn encrypt_together(&self, chains: &mut [Chain<'_>]) {
+        self.encrypt_with_backend(Encryption::<C> { chains, cipher: PhantomData });
     }
 
     fn decrypt(&self, register: &mut Register, bytes: &mut [u8]) {
-        let size = block_bytes::<C>();
-        let mut text = [0; MAX_BLOCK_BYTES + WINDOW];
-        let mut blocks: [Block<C>; WINDOW] = std::array::from_fn(|_| Block::<C>::default());
-        for window in bytes.chunks_mut(WINDOW) {
-            text[..size].copy_from_slice(&register[..size]);
-            text[size..][..window.len()].copy_from_slice(window);
-            let blocks = &mut blocks[..window.len()];
-            for (i, block) in blocks.iter_mut().enumerate() {
-                *block = block_at::<C>(&text, i);
+        self.encrypt_with_backend(Decryption::<C> { register, bytes, cipher: PhantomData });
+    }
+}
+
+/// Encryption, to be run inside of the cipher: one that chooses its instructions at run time does so once for all
+/// bytes, not once for each.
+struct Encryption<'a, 'b, C> {
+    chains: &'a mut [Chain<'b>],
+    cipher: PhantomData<C>,
+}
+
+impl<C: BlockSizeUser> BlockSizeUser for Encryption<'_, '_, C> {
+    type BlockSize = C::BlockSize;
+}
+
+impl<C: BlockSizeUser> BlockCipherEncClosure for Encryption<'_, '_, C> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = C::BlockSize>>(self, backend: &B) {
+        let chains = self.chains;
+        loop {
+            chains.sort_unstable_by_key(|chain| Reverse(chain.bytes.len()));
+            match chains.partition_point(|chain| !chain.bytes.is_empty()) {
+                0 => return,
+                1 => in_lockstep::<B, 1>(backend, chains),
+                2..=3 => in_lockstep::<B, 2>(backend, chains),
+                4..=7 => in_lockstep::<B, 4>(backend, chains),
+                8.. => in_lockstep::<B, 8>(backend, chains),
             }
-            self.encrypt_blocks(blocks);
-            for (byte, block) in window.iter_mut().zip(blocks) {
-                *byte ^= block[0];
-            }
-            register[..size].copy_from_slice(&text[window.len()..][..size]);
         }
     }
 }
 
-/// The chain of an encryption, to be run inside of the cipher: one that chooses its instructions at run time does
-/// so once for all bytes, not once for each.
-struct EncryptChain<'a, C> {
+/// Encrypts as many bytes of the first `LANES` chains as the shortest of them has, and takes these bytes off.
+#[inline(always)]
+fn in_lockstep<B: BlockCipherEncBackend, const LANES: usize>(backend: &B, chains: &mut [Chain<'_>]) {
+    let chains: &mut [Chain<'_>; LANES] = chains.first_chunk_mut().expect("the caller has as many");
+    let steps = chains.iter().map(|chain| chain.bytes.len()).min().expect("there is at least one lane");
+    let mut registers: [Words; LANES] = std::array::from_fn(|lane| words_of(chains[lane].register));
+    let mut lanes = chains.each_mut().map(|chain| {
+        let (now, later) = std::mem::take(&mut chain.bytes).split_at_mut(steps);
+        chain.bytes = later;
+        now
+    });
+    for step in 0..steps {
+        let mut blocks = registers.each_ref().map(block_of::<B>);
+        encrypt_all(backend, &mut blocks);
+        for ((bytes, block), register) in lanes.iter_mut().zip(&blocks).zip(&mut registers) {
+            bytes[step] ^= block[0];
+            push::<B>(register, bytes[step]);
+        }
+    }
+    for (chain, register) in chains.iter_mut().zip(registers) {
+        *chain.register = register_of(register);
+    }
+}
+
+/// Together, if the cipher takes as many blocks or fewer at a time.
+#[inline(always)]
+fn encrypt_all<B: BlockCipherEncBackend>(backend: &B, blocks: &mut [Block<B>]) {
+    let (together, rest) = Array::slice_as_chunks_mut(blocks);
+    for blocks in together {
+        backend.encrypt_par_blocks_inplace(blocks);
+    }
+    for block in rest {
+        backend.encrypt_block_inplace(block);
+    }
+}
+
+/// A register in words, the oldest byte lowest.
+type Words = [u64; MAX_BLOCK_BYTES / 8];
+
+fn words_of(register: &Register) -> Words {
+    let (words, _) = register.as_chunks();
+    std::array::from_fn(|i| u64::from_le_bytes(words[i]))
+}
+
+fn register_of(words: Words) -> Register {
+    let mut register = [0; MAX_BLOCK_BYTES];
+    for (bytes, word) in register.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    register
+}
+
+#[inline(always)]
+fn block_of<C: BlockSizeUser>(words: &Words) -> Block<C> {
+    let mut block = Block::<C>::default();
+    for (bytes, word) in block.as_chunks_mut().0.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    block
+}
+
+/// Shifts the oldest byte out and `byte` in.
+#[inline(always)]
+fn push<C: BlockSizeUser>(register: &mut Words, byte: u8) {
+    let mut newest = u64::from(byte);
+    for word in register[..block_bytes::<C>() / 8].iter_mut().rev() {
+        (*word, newest) = (*word >> 8 | newest << 56, *word & 0xff);
+    }
+}
+
+/// Decryption, inside of the cipher too.
+struct Decryption<'a, C> {
     register: &'a mut Register,
     bytes: &'a mut [u8],
     cipher: PhantomData<C>,
 }
 
-impl<C: BlockSizeUser> BlockSizeUser for EncryptChain<'_, C> {
+impl<C: BlockSizeUser> BlockSizeUser for Decryption<'_, C> {
     type BlockSize = C::BlockSize;
 }
 
-impl<C: BlockSizeUser> BlockCipherEncClosure for EncryptChain<'_, C> {
+impl<C: BlockSizeUser> BlockCipherEncClosure for Decryption<'_, C> {
     #[inline(always)]
     fn call<B: BlockCipherEncBackend<BlockSize = C::BlockSize>>(self, backend: &B) {
-        let size = block_bytes::<C>();
-        let mut text = [0; MAX_BLOCK_BYTES + WINDOW];
-        for window in self.bytes.chunks_mut(WINDOW) {
-            text[..size].copy_from_slice(&self.register[..size]);
-            for (i, byte) in window.iter_mut().enumerate() {
-                let mut block = block_at::<C>(&text, i);
-                backend.encrypt_block_inplace(&mut block);
-                *byte ^= block[0];
-                text[size + i] = *byte;
+        let Decryption { register, bytes, .. } = self;
+        let size = block_bytes::<B>();
+        let parallel = B::ParBlocksSize::USIZE;
+        // What does not fill the parallel blocks goes together with the beginning.
+        let copied = bytes.len().min(size + bytes.len().saturating_sub(size) % parallel);
+        let mut text = [0; 2 * MAX_BLOCK_BYTES + MAX_PARALLEL_BLOCKS];
+        text[..size].copy_from_slice(&register[..size]);
+        text[size..][..copied].copy_from_slice(&bytes[..copied]);
+        let newest = if bytes.len() < size { &text[bytes.len()..][..size] } else { &bytes[bytes.len() - size..] };
+        register[..size].copy_from_slice(newest);
+
+        let mut end = bytes.len();
+        while end > copied {
+            end -= parallel;
+            let mut blocks = ParBlocks::<B>::default();
+            for (i, block) in blocks.iter_mut().enumerate() {
+                *block = block_at::<B>(bytes, end + i - size);
             }
-            self.register[..size].copy_from_slice(&text[window.len()..][..size]);
+            backend.encrypt_par_blocks_inplace(&mut blocks);
+            for (byte, block) in bytes[end..].iter_mut().zip(blocks) {
+                *byte ^= block[0];
+            }
+        }
+        let mut blocks: [Block<B>; MAX_BLOCK_BYTES + MAX_PARALLEL_BLOCKS] =
+            std::array::from_fn(|_| Block::<B>::default());
+        let blocks = &mut blocks[..copied];
+        for (i, block) in blocks.iter_mut().enumerate() {
+            *block = block_at::<B>(&text, i);
+        }
+        encrypt_all(backend, blocks);
+        for (byte, block) in bytes.iter_mut().zip(blocks) {
+            *byte ^= block[0];
         }
     }
 }
 
 fn block_bytes<C: BlockSizeUser>() -> usize {
     let size = C::BlockSize::USIZE;
-    assert!(size <= MAX_BLOCK_BYTES, "a register holds every block");
+    assert!(size <= MAX_BLOCK_BYTES && size.is_multiple_of(8), "a register holds every block, in words");
     size
 }
 
@@ -110,7 +234,9 @@ mod tests {
     use cipher::{BlockModeEncrypt, InnerIvInit, KeyInit};
     use proptest::prelude::*;
 
-    use super::super::{loki97::Loki97, rijndael::Rijndael192, rijndael::Rijndael256, twofish::Twofish};
+    use super::super::{
+        des::Des, des::TripleDes, loki97::Loki97, rijndael::Rijndael192, rijndael::Rijndael256, twofish::Twofish,
+    };
     use super::*;
 
     fn keyed<C: KeyInit>(key: &[u8; 32]) -> C {
@@ -148,8 +274,8 @@ mod tests {
             plain in prop::collection::vec(any::<u8>(), 0..300),
             piece in 1usize..300,
         ) {
-            agrees_with_cfb8::<des::Des>(&key, &iv, &plain, piece);
-            agrees_with_cfb8::<des::TdesEde3>(&key, &iv, &plain, piece);
+            agrees_with_cfb8::<Des>(&key, &iv, &plain, piece);
+            agrees_with_cfb8::<TripleDes>(&key, &iv, &plain, piece);
             agrees_with_cfb8::<aes::Aes256>(&key, &iv, &plain, piece);
             agrees_with_cfb8::<Loki97>(&key, &iv, &plain, piece);
             agrees_with_cfb8::<Rijndael192>(&key, &iv, &plain, piece);

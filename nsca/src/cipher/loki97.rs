@@ -8,7 +8,7 @@
 //! f(A, B)  = Sb(P(Sa(E(KP(A, B)))), B)
 //! ```
 
-use cipher::consts::U16;
+use cipher::consts::{U16, U32};
 
 use super::own::block_cipher;
 
@@ -28,7 +28,7 @@ pub(super) struct Loki97 {
     subkeys: [u64; SUBKEYS],
 }
 
-block_cipher!(Loki97, U16);
+block_cipher!(Loki97, U32, U16);
 
 impl Loki97 {
     fn with_key(key: &[u8; 32]) -> Self {

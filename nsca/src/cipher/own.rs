@@ -1,12 +1,12 @@
-//! What the ciphers written here have in common: a key of 32 bytes, and the traits of the `cipher` crate, so
-//! that they are used like any cipher from crates.io.
+//! What the ciphers written here have in common: the traits of the `cipher` crate, so that they are used like any
+//! cipher from crates.io.
 
-/// Implements the traits for `$name`, which has `with_key(&[u8; 32]) -> Self` and
-/// `encrypt(&self, &mut [u8; N])`, where `$block_size` is `N` as a type.
+/// Implements the traits for `$name`, which has `with_key(&[u8; K]) -> Self` and `encrypt(&self, &mut [u8; N])`, where
+/// `$key_size` is `K` as a type, and `$block_size` is `N`.
 macro_rules! block_cipher {
-    ($name:ty, $block_size:ty) => {
+    ($name:ty, $key_size:ty, $block_size:ty) => {
         impl cipher::KeySizeUser for $name {
-            type KeySize = cipher::consts::U32;
+            type KeySize = $key_size;
         }
 
         impl cipher::KeyInit for $name {
@@ -24,7 +24,7 @@ macro_rules! block_cipher {
         }
 
         impl cipher::BlockCipherEncBackend for $name {
-            #[inline]
+            #[inline(always)]
             fn encrypt_block(&self, mut block: cipher::InOut<'_, '_, cipher::Block<Self>>) {
                 let mut bytes = block.clone_in().0;
                 self.encrypt(&mut bytes);

@@ -13,8 +13,8 @@ const KEY_WORDS: usize = 8;
 const POLYNOMIAL: u8 = 0x1b;
 
 const SBOX: [u8; 256] = sbox();
-/// A byte through the S-box, times the first column of the mixing matrix; the other columns are rotations.
-const MIXED: [u32; 256] = mixed();
+/// For each row, a byte through the S-box, times its column of the mixing matrix.
+static MIXED: [[u32; 256]; 4] = mixed();
 
 /// Rijndael with blocks of 192 bits.
 pub(super) struct Rijndael192(Rijndael<6>);
@@ -22,8 +22,8 @@ pub(super) struct Rijndael192(Rijndael<6>);
 /// Rijndael with blocks of 256 bits.
 pub(super) struct Rijndael256(Rijndael<8>);
 
-block_cipher!(Rijndael192, U24);
-block_cipher!(Rijndael256, U32);
+block_cipher!(Rijndael192, U32, U24);
+block_cipher!(Rijndael256, U32, U32);
 
 impl Rijndael192 {
     fn with_key(key: &[u8; 32]) -> Self {
@@ -82,8 +82,8 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
         for key in &self.round_keys[1..ROUNDS] {
             let previous = state;
             for (i, column) in state.iter_mut().enumerate() {
-                let [a, b, c, d] = Self::shifted_rows(&previous, i).map(|byte| MIXED[usize::from(byte)]);
-                *column = a ^ b.rotate_right(8) ^ c.rotate_right(16) ^ d.rotate_right(24) ^ key[i];
+                let [a, b, c, d] = Self::shifted_rows(&previous, i).map(usize::from);
+                *column = MIXED[0][a] ^ MIXED[1][b] ^ MIXED[2][c] ^ MIXED[3][d] ^ key[i];
             }
         }
         for (i, (bytes, key)) in block.chunks_exact_mut(4).zip(&self.round_keys[ROUNDS]).enumerate() {
@@ -93,7 +93,7 @@ impl<const COLUMNS: usize> Rijndael<COLUMNS> {
     }
 
     /// Column `i` after the rows were shifted.
-    #[inline]
+    #[inline(always)]
     fn shifted_rows(state: &[u32; COLUMNS], i: usize) -> [u8; 4] {
         std::array::from_fn(|row| state[(i + Self::SHIFTS[row]) % COLUMNS].to_be_bytes()[row])
     }
@@ -135,12 +135,19 @@ const fn sbox() -> [u8; 256] {
     sbox
 }
 
-const fn mixed() -> [u32; 256] {
-    let mut mixed = [0; 256];
+const fn mixed() -> [[u32; 256]; 4] {
+    let mut mixed = [[0; 256]; 4];
     let mut x = 0;
     while x < 256 {
         let s = SBOX[x];
-        mixed[x] = u32::from_be_bytes([double(s), s, s, double(s) ^ s]);
+        // The columns of the matrix are the first one, turned.
+        let mut column = u32::from_be_bytes([double(s), s, s, double(s) ^ s]);
+        let mut row = 0;
+        while row < 4 {
+            mixed[row][x] = column;
+            column = column.rotate_right(8);
+            row += 1;
+        }
         x += 1;
     }
     mixed

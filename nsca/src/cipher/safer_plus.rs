@@ -2,8 +2,12 @@
 //!
 //! Source: Massey, Khachatrian, Kuregian, "Nomination of SAFER+ as Candidate Algorithm for the Advanced
 //! Encryption Standard" (1998). All sums are modulo 256.
+//!
+//! A round is a key, sixteen S-boxes, another key, and a linear layer. That layer is a sum over the sixteen bytes,
+//! and what a byte adds to it is one look-up, of sixteen sums side by side. Where the second key is added, it commutes
+//! with the sums: then the look-up begins before the S-box, and what the key adds is known beforehand.
 
-use cipher::consts::U16;
+use cipher::consts::{U16, U32};
 
 use super::own::block_cipher;
 
@@ -20,46 +24,79 @@ const LOG: [u8; 256] = log();
 /// The "Armenian shuffle": where each byte comes from.
 const SHUFFLE: [usize; 16] = [8, 11, 12, 15, 2, 1, 6, 5, 10, 9, 14, 13, 0, 7, 4, 3];
 
-/// The linear layer of a round: four pseudo-Hadamard transforms of all pairs, with a shuffle in between.
-const MATRIX: [[u16; 16]; 16] = matrix();
+/// The linear layer as a matrix: what it makes of a single one at each place.
+const MATRIX: [[u8; 16]; 16] = matrix();
+
+/// For each place and each byte there, what it adds to the result of the linear layer; the outer bytes as they are before
+/// the S-box.
+static CONTRIBUTIONS: [[[u8; 16]; 256]; 16] = contributions();
 
 /// The cipher with its key.
 pub(super) struct SaferPlus {
-    subkeys: [[u8; 16]; SUBKEYS],
+    rounds: [Round; ROUNDS],
+    last: [u8; 16],
 }
 
-block_cipher!(SaferPlus, U16);
+struct Round {
+    /// Before the S-boxes.
+    first: [u8; 16],
+    /// Behind the S-boxes; zero for the outer bytes.
+    second: [u8; 16],
+    /// What the second subkey's outer bytes, which are added, come to behind the linear layer.
+    sum: [u8; 16],
+}
+
+block_cipher!(SaferPlus, U32, U16);
 
 impl SaferPlus {
     fn with_key(key: &[u8; KEY_BYTES]) -> Self {
-        let mut register = [0; KEY_BYTES + 1];
-        register[..KEY_BYTES].copy_from_slice(key);
-        register[KEY_BYTES] = key.iter().fold(0, |sum, byte| sum ^ byte);
-        let mut subkeys = [[0; 16]; SUBKEYS];
-        subkeys[0].copy_from_slice(&key[..16]);
-        for (i, subkey) in subkeys.iter_mut().enumerate().skip(1) {
-            for byte in &mut register {
-                *byte = byte.rotate_left(3);
-            }
-            for (j, byte) in subkey.iter_mut().enumerate() {
-                *byte = register[(i + j) % register.len()].wrapping_add(bias(i + 1, j + 1));
-            }
-        }
-        SaferPlus { subkeys }
+        let subkeys = subkeys(key);
+        let (pairs, last) = subkeys.as_chunks();
+        let rounds = std::array::from_fn(|i| Round::new(&pairs[i]));
+        SaferPlus { rounds, last: last[0] }
     }
 
+    #[inline(always)]
     fn encrypt(&self, block: &mut [u8; 16]) {
-        let (rounds, last) = self.subkeys.split_at(2 * ROUNDS);
-        for keys in rounds.chunks_exact(2) {
-            add_and_xor(block, &keys[0]);
-            for (i, byte) in block.iter_mut().enumerate() {
-                *byte = if is_outer(i) { EXP[usize::from(*byte)] } else { LOG[usize::from(*byte)] };
+        for round in &self.rounds {
+            add_and_xor(block, &round.first);
+            let mut sum = round.sum;
+            for (i, byte) in block.iter().enumerate() {
+                let index = if is_outer(i) { *byte } else { LOG[usize::from(*byte)] ^ round.second[i] };
+                add(&mut sum, &CONTRIBUTIONS[i][usize::from(index)]);
             }
-            xor_and_add(block, &keys[1]);
-            diffuse(block);
+            *block = sum;
         }
-        add_and_xor(block, &last[0]);
+        add_and_xor(block, &self.last);
     }
+}
+
+impl Round {
+    fn new([first, second]: &[[u8; 16]; 2]) -> Self {
+        let mut round = Round { first: *first, second: *second, sum: [0; 16] };
+        for i in (0..16).filter(|i| is_outer(*i)) {
+            let added = std::mem::take(&mut round.second[i]);
+            add(&mut round.sum, &MATRIX[i].map(|factor| factor.wrapping_mul(added)));
+        }
+        round
+    }
+}
+
+fn subkeys(key: &[u8; KEY_BYTES]) -> [[u8; 16]; SUBKEYS] {
+    let mut register = [0; KEY_BYTES + 1];
+    register[..KEY_BYTES].copy_from_slice(key);
+    register[KEY_BYTES] = key.iter().fold(0, |sum, byte| sum ^ byte);
+    let mut subkeys = [[0; 16]; SUBKEYS];
+    subkeys[0].copy_from_slice(&key[..16]);
+    for (i, subkey) in subkeys.iter_mut().enumerate().skip(1) {
+        for byte in &mut register {
+            *byte = byte.rotate_left(3);
+        }
+        for (j, byte) in subkey.iter_mut().enumerate() {
+            *byte = register[(i + j) % register.len()].wrapping_add(bias(i + 1, j + 1));
+        }
+    }
+    subkeys
 }
 
 /// Whether byte `i` is the first or the last of its group of four; these are treated unlike the inner two.
@@ -68,33 +105,28 @@ const fn is_outer(i: usize) -> bool {
 }
 
 /// Combines with a key: outer bytes by XOR, inner by addition.
+#[inline(always)]
 fn add_and_xor(block: &mut [u8; 16], key: &[u8; 16]) {
     for (i, (byte, key)) in block.iter_mut().zip(key).enumerate() {
         *byte = if is_outer(i) { *byte ^ key } else { byte.wrapping_add(*key) };
     }
 }
 
-/// Combines with a key: outer bytes by addition, inner by XOR.
-fn xor_and_add(block: &mut [u8; 16], key: &[u8; 16]) {
-    for (i, (byte, key)) in block.iter_mut().zip(key).enumerate() {
-        *byte = if is_outer(i) { byte.wrapping_add(*key) } else { *byte ^ key };
+#[inline(always)]
+fn add(sum: &mut [u8; 16], bytes: &[u8; 16]) {
+    for (sum, byte) in sum.iter_mut().zip(bytes) {
+        *sum = sum.wrapping_add(*byte);
     }
 }
 
-/// The linear layer, as a product with its matrix.
-fn diffuse(block: &mut [u8; 16]) {
-    let mut sums = [0u16; 16];
-    for (byte, row) in block.iter().zip(&MATRIX) {
-        for (sum, factor) in sums.iter_mut().zip(row) {
-            *sum = sum.wrapping_add(u16::from(*byte) * factor);
-        }
-    }
-    *block = sums.map(|sum| sum.to_le_bytes()[0]);
+/// The bias of byte `j` of subkey `i`, both counted from one.
+fn bias(i: usize, j: usize) -> u8 {
+    let once = EXP[(17 * i + j) % 256];
+    if i <= 17 { EXP[usize::from(once)] } else { once }
 }
 
-/// The matrix of the linear layer: what it makes of a single one at each place. Its elements are bytes, but
-/// sums of 16 bits are what processors add side by side.
-const fn matrix() -> [[u16; 16]; 16] {
+/// Four pseudo-Hadamard transforms of all pairs, with a shuffle in between.
+const fn matrix() -> [[u8; 16]; 16] {
     let mut matrix = [[0; 16]; 16];
     let mut i = 0;
     while i < 16 {
@@ -111,7 +143,7 @@ const fn matrix() -> [[u16; 16]; 16] {
 }
 
 /// The pseudo-Hadamard transform of all pairs.
-const fn hadamard(block: &[u16; 16]) -> [u16; 16] {
+const fn hadamard(block: &[u8; 16]) -> [u8; 16] {
     let mut transformed = [0; 16];
     let mut i = 0;
     while i < 16 {
@@ -122,7 +154,7 @@ const fn hadamard(block: &[u16; 16]) -> [u16; 16] {
     transformed
 }
 
-const fn shuffle(block: &[u16; 16]) -> [u16; 16] {
+const fn shuffle(block: &[u8; 16]) -> [u8; 16] {
     let mut shuffled = [0; 16];
     let mut i = 0;
     while i < 16 {
@@ -132,10 +164,23 @@ const fn shuffle(block: &[u16; 16]) -> [u16; 16] {
     shuffled
 }
 
-/// The bias of byte `j` of subkey `i`, both counted from one.
-fn bias(i: usize, j: usize) -> u8 {
-    let once = EXP[(17 * i + j) % 256];
-    if i <= 17 { EXP[usize::from(once)] } else { once }
+const fn contributions() -> [[[u8; 16]; 256]; 16] {
+    let mut table = [[[0; 16]; 256]; 16];
+    let mut i = 0;
+    while i < 16 {
+        let mut byte = 0usize;
+        while byte < 256 {
+            let factor = if is_outer(i) { EXP[byte] } else { byte.to_le_bytes()[0] };
+            let mut j = 0;
+            while j < 16 {
+                table[i][byte][j] = MATRIX[i][j].wrapping_mul(factor);
+                j += 1;
+            }
+            byte += 1;
+        }
+        i += 1;
+    }
+    table
 }
 
 const fn exp() -> [u8; 256] {

@@ -4,7 +4,7 @@
 //! This is the paper's "full keying": the key-dependent S-boxes are multiplied with the MDS matrix when the key
 //! is set, so that the function `g` of a round is four table look-ups.
 
-use cipher::consts::U16;
+use cipher::consts::{U16, U32};
 
 use super::own::block_cipher;
 
@@ -53,7 +53,7 @@ pub(super) struct Twofish {
     g: [[u32; 256]; 4],
 }
 
-block_cipher!(Twofish, U16);
+block_cipher!(Twofish, U32, U16);
 
 impl Twofish {
     fn with_key(key: &[u8; 32]) -> Self {

@@ -19,6 +19,7 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use super::*;
+use crate::catching_up::Chase;
 use crate::commands::{Progress, Ticket};
 use crate::journal::{Journal, testing};
 
@@ -319,16 +320,15 @@ fn an_active_core_gets_of_peers_the_newest_unless_it_knows_better() {
 #[test]
 fn while_a_peer_catches_up_an_active_core_gets_nothing_but_commands() {
     let (mut stage, mut core) = Stage::with_core(&Options { status: Some(active()), ..Options::default() });
-    let peer: Arc<str> = "peer".into();
     stage.append(["d0"]);
     core.wait_for(1);
-    stage.injector().catching_up().set(&peer, true, Instant::now());
+    let chase = Chase::begin(stage.injector().catching_up(), "peer", 1, 201, Instant::now());
     for n in 0..100 {
         stage.append([format!("B{n}"), format!("C{n}")]);
     }
     let ticket = stage.issue(&[DISABLE]);
     assert_eq!(stage.written(ticket), Ok(()));
-    stage.injector().catching_up().set(&peer, false, Instant::now());
+    assert!(chase.unwrap().go_on(201, Instant::now()).is_none());
     assert_eq!(core.wait_for(4)[1..], ["DISABLE_NOTIFICATIONS", "B99", "C99"]);
     assert_eq!(stage.stop().superseded, 198);
 }

@@ -20,7 +20,12 @@ pub(crate) fn config(directory: &Path) -> config::Journal {
 
 /// Opens the journal in `directory`.
 pub(crate) fn open(directory: &Path, counters: &Arc<Counters>) -> (Arc<Journal>, Tail) {
-    Journal::open(&config(directory), [7; 16], Arc::default(), counters.clone()).unwrap()
+    open_with(directory, counters, false)
+}
+
+/// Opens the journal in `directory`, for a relay, too.
+pub(crate) fn open_with(directory: &Path, counters: &Arc<Counters>, has_relay: bool) -> (Arc<Journal>, Tail) {
+    Journal::open(&config(directory), [7; 16], has_relay, Arc::default(), counters.clone()).unwrap()
 }
 
 /// The first letter is the host; in upper case, the result is of a peer.
@@ -53,4 +58,5 @@ pub(crate) fn append(journal: &Journal, outputs: &[&str]) {
     let records = records.iter().map(|(key, payload)| NewRecord { key, payload });
     journal.spool.blocking_lock().append(records, Instant::now()).unwrap();
     journal.appended.notify_one();
+    journal.appended_for_relay.notify_one();
 }

@@ -17,6 +17,7 @@ use crate::Own;
 use crate::admission::Pass;
 use crate::backlog::NotTaken;
 use crate::batch::Batch;
+use crate::catching_up::Chase;
 use crate::counts::Cause;
 use crate::heard::Bond;
 use crate::journal::Journal;
@@ -47,6 +48,8 @@ pub(crate) struct Link {
     appending: Appending,
     entry: Entry,
     bond: Option<Bond>,
+    /// Until everything is here that waited when the session began.
+    chase: Option<Chase>,
     own: watch::Receiver<Own>,
     commits: watch::Receiver<()>,
     superseded: CancellationToken,
@@ -113,6 +116,7 @@ impl Link {
             session: Session::new(server, shared.node.clone()),
             appending: Appending::Nothing,
             bond: None,
+            chase: None,
             own,
             commits: journal.commits(),
             superseded: CancellationToken::new(),
@@ -279,6 +283,7 @@ impl Link {
         drop(peers);
         let Hello { node, spool, epoch, newest, .. } = hello;
         let accepted = begun.accepted;
+        self.chase = Chase::begin(&shared.catching_up, node.as_str(), accepted, *newest, now.instant);
         tracing::info!(%peer, %node, %spool, epoch, newest, accepted, "sealed session begun");
         if let Some(older) = older {
             tracing::info!(%node, %peer, %older, "the node's older session ends");
@@ -402,7 +407,11 @@ impl Link {
             unreachable!("only a task that is under way ends");
         };
         match outcome {
-            Ok(()) => self.entry.accept(batch.results().len()),
+            Ok(()) => {
+                self.entry.accept(batch.results().len());
+                let now = std::time::Instant::now();
+                self.chase = self.chase.take().and_then(|chase| chase.go_on(batch.through(), now));
+            }
             // The journal says so in the log.
             Err(_) => self.appending = Appending::Failed(batch, Instant::now() + APPEND_RETRY),
         }

@@ -4,7 +4,8 @@
 //! - [`Answer::Taken`] is given only after the result was written into the spool: it survives the death of this process;
 //! - results of the spill directory go ahead of those of the socket, since they are older: while any wait there
 //!   that the spool does not take, the socket answers [`Answer::Full`];
-//! - a hand-over that comes both ways is queued once.
+//! - a hand-over that comes both ways is queued once;
+//! - what the [sieve](crate::sieve) keeps back is answered as taken, and goes no further.
 
 mod recent;
 pub(crate) mod socket;
@@ -21,6 +22,7 @@ use ocsp::handover::{self, Answer, HandOver};
 use tracing::trace;
 
 use crate::outbox::{NotTaken, Outbox};
+use crate::sieve::Sieve;
 use crate::status::Counters;
 use recent::Recent;
 
@@ -28,12 +30,13 @@ use recent::Recent;
 pub(crate) struct Intake {
     outbox: Arc<Outbox>,
     counters: Arc<Counters>,
+    sieve: Sieve,
     recent: Recent,
 }
 
 impl Intake {
-    pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>) -> Intake {
-        Intake { outbox, counters, recent: Recent::default() }
+    pub(crate) fn new(outbox: Arc<Outbox>, counters: Arc<Counters>, sieve: Sieve) -> Intake {
+        Intake { outbox, counters, sieve, recent: Recent::default() }
     }
 
     /// Writes one result into the spool, or says why not.
@@ -56,6 +59,11 @@ impl Intake {
                 Some(Answer::Full)
             } else {
                 match check_result(handover) {
+                    Ok(result) if !self.sieve.keeps(&result, now) => {
+                        // An echo is expected once: a retry is known by its id.
+                        self.recent.remember(id, now);
+                        Some(Answer::Taken)
+                    }
                     Ok(result) => {
                         trace!(object = %result.object, code = result.code.get(), "handed over");
                         ids.push(id);
@@ -75,7 +83,7 @@ impl Intake {
                     Answer::Taken
                 }
                 (Err(NotTaken::TooLong(reason)), _) => self.refuse(reason),
-                (Err(NotTaken::Spool(_)), _) => Answer::Full,
+                (Err(NotTaken::Spool(_) | NotTaken::Stopped), _) => Answer::Full,
             })
         };
         answers.into_iter().map(answer).collect()
@@ -117,7 +125,12 @@ fn check_result(handover: HandOver) -> Result<CheckResult, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use nagios::echo::Echoes;
+
     use super::*;
+    use crate::testing::done;
 
     pub(super) fn handover(id: u8, host: &str) -> HandOver {
         HandOver {
@@ -138,12 +151,18 @@ mod tests {
     /// An intake, and the directory of its spool.
     pub(super) fn intake() -> (tempfile::TempDir, Intake) {
         let (directory, outbox) = crate::testing::outbox();
-        (directory, Intake::new(outbox, Arc::default()))
+        (directory, on(outbox, Arc::default(), true))
+    }
+
+    pub(super) fn on(outbox: Arc<Outbox>, echoes: Arc<Mutex<Echoes>>, relay_passive: bool) -> Intake {
+        let counters = Arc::default();
+        let sieve = Sieve::new(echoes, relay_passive, Arc::clone(&counters));
+        Intake::new(outbox, counters, sieve)
     }
 
     /// The hosts of what is queued.
     pub(super) fn queued(intake: &Intake) -> Vec<String> {
-        let waiting = intake.outbox.read(0, 0, usize::MAX).unwrap();
+        let waiting = done(intake.outbox.read(0, 0, usize::MAX)).unwrap();
         waiting.results.iter().map(|result| result.object.host().to_string()).collect()
     }
 
@@ -180,5 +199,39 @@ mod tests {
         assert_eq!((first, twice, last), (&Answer::Taken, &Answer::Full, &Answer::Taken));
         assert!(matches!((nameless, long), (Answer::Refused(_), Answer::Refused(_))));
         assert_eq!(queued(&intake), ["a", "b"]);
+    }
+
+    #[test]
+    fn an_echo_is_taken_and_goes_no_further_and_its_retry_is_no_second_one() {
+        let (_directory, outbox) = crate::testing::outbox();
+        let echoes = Arc::new(Mutex::new(Echoes::default()));
+        let mut intake = on(outbox, Arc::clone(&echoes), true);
+        let now = Instant::now();
+        // Two that look alike were given to the core.
+        let given = check_result(handover(0, "web")).unwrap();
+        (0..2).for_each(|_| echoes.lock().unwrap().expect(&given, now));
+        let echo = || handover(1, "web");
+        assert_eq!(intake.take_all([echo(), echo()], now), [Answer::Taken, Answer::Taken]);
+        assert_eq!(intake.take(echo(), now), Answer::Taken);
+        assert_eq!(echoes.lock().unwrap().len(), 1, "one hand-over is one echo");
+        let active = HandOver { check_type: Some(handover::CheckType::Active), ..handover(2, "web") };
+        assert_eq!(intake.take(active, now), Answer::Taken);
+        assert_eq!(intake.take(handover(3, "web"), now), Answer::Taken);
+        assert_eq!(intake.take(handover(4, "web"), now), Answer::Taken);
+        assert_eq!(queued(&intake), ["web", "web"], "the active one, and a passive one that nobody expects");
+        let status = intake.counters.snapshot();
+        assert_eq!((status.echoes, status.duplicates, status.handed_over), (2, 2, 2));
+    }
+
+    #[test]
+    fn passive_results_go_no_further_where_they_are_not_wanted() {
+        let (_directory, outbox) = crate::testing::outbox();
+        let mut intake = on(outbox, Arc::default(), false);
+        let active = HandOver { check_type: Some(handover::CheckType::Active), ..handover(2, "active") };
+        let unknown = HandOver { check_type: None, ..handover(3, "unknown") };
+        let answers = intake.take_all([handover(1, "passive"), active, unknown], Instant::now());
+        assert_eq!(answers, [Answer::Taken, Answer::Taken, Answer::Taken]);
+        assert_eq!(queued(&intake), ["active", "unknown"]);
+        assert_eq!(intake.counters.snapshot().not_relayed, 1);
     }
 }

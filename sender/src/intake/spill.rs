@@ -1,7 +1,8 @@
 //! Empties the spill directory.
 //!
 //! Invariants: files are taken oldest first; a file goes only after its result is in the spool; a file that is no result is
-//! set aside as `….bad` (at most [`MAX_BAD_FILES`], then deleted) and holds up nothing.
+//! set aside as `….bad` (at most [`MAX_BAD_FILES`], then deleted) and holds up nothing; what a killed `understudy-ocsp` left half
+//! written is deleted after [`PARTIAL_AGE`].
 
 use std::collections::VecDeque;
 use std::fs;
@@ -34,6 +35,11 @@ const MAX_BAD_FILES: usize = 1_000;
 
 const BAD_SUFFIX: &str = "bad";
 
+const PARTIAL_SUFFIX: &str = "partial";
+
+/// Nobody writes a file for so long.
+const PARTIAL_AGE: Duration = Duration::from_secs(3600);
+
 const SET_GROUP_ID: u32 = 0o2000;
 
 /// Whether the socket may take results.
@@ -55,6 +61,7 @@ pub(crate) struct Spill {
     /// A file whose result was taken but which cannot be deleted. Nothing more is taken until it can: else everything
     /// would be sent again and again.
     undeletable: Option<PathBuf>,
+    next_sweep: Option<Instant>,
     complaint: Throttle,
 }
 
@@ -75,7 +82,8 @@ impl Spill {
     }
 
     fn new(directory: PathBuf) -> Spill {
-        Spill { directory, pending: VecDeque::new(), listed: None, undeletable: None, complaint: Throttle::default() }
+        let complaint = Throttle::default();
+        Spill { directory, pending: VecDeque::new(), listed: None, undeletable: None, next_sweep: None, complaint }
     }
 
     /// Takes what is there, within a turn's limit and the room in the spool.
@@ -83,6 +91,10 @@ impl Spill {
         if let Err(error) = self.delete_leftover().and_then(|()| self.list_if_due(now)) {
             self.complain(&error, now);
             return Directory::Empty;
+        }
+        if self.next_sweep.is_none_or(|at| at <= now) {
+            self.next_sweep = Some(now + PARTIAL_AGE);
+            self.remove_partials();
         }
         let mut taken = 0;
         for _ in 0..FILES_PER_TURN {
@@ -154,6 +166,21 @@ impl Spill {
         }
     }
 
+    /// Deletes what a killed `understudy-ocsp` left half written, as far as that can be done now.
+    fn remove_partials(&self) {
+        let is_leftover = |path: &Path| {
+            let age = fs::symlink_metadata(path).and_then(|file| file.modified()).map(|time| time.elapsed());
+            path.extension().is_some_and(|extension| extension == PARTIAL_SUFFIX)
+                && matches!(age, Ok(Ok(age)) if age > PARTIAL_AGE)
+        };
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let removed =
+            entries.filter(|entry| is_leftover(&entry.path()) && fs::remove_file(entry.path()).is_ok()).count();
+        if removed > 0 {
+            info!(files = removed, directory = %self.directory.display(), "half-written spill files were deleted");
+        }
+    }
+
     fn set_aside(&self, path: &Path, reason: &str) -> io::Result<()> {
         let bad_files = fs::read_dir(&self.directory)?
             .flatten()
@@ -190,9 +217,9 @@ fn searchable(mode: u32) -> u32 {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::tests::{handover, intake, queued};
+    use super::super::tests::{handover, intake, on, queued};
     use super::*;
-    use crate::testing::full_outbox;
+    use crate::testing::{done, full_outbox};
 
     fn spill(directory: &tempfile::TempDir) -> Spill {
         Spill::new(directory.path().to_owned())
@@ -254,11 +281,11 @@ mod tests {
     fn what_finds_no_room_stays() {
         let directory = tempfile::tempdir().unwrap();
         let (_spool, outbox) = full_outbox();
-        let (mut spill, mut intake) = (spill(&directory), Intake::new(outbox, Arc::default()));
+        let (mut spill, mut intake) = (spill(&directory), on(outbox, Arc::default(), true));
         spill::write(directory.path(), &handover(1, "late")).unwrap();
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Backlog);
         assert_eq!(files(&directory).len(), 1);
-        intake.outbox.confirm(0, u64::MAX);
+        done(intake.outbox.confirm(0, u64::MAX));
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
         assert_eq!((queued(&intake).pop(), files(&directory).len()), (Some("late".into()), 0));
     }
@@ -272,5 +299,26 @@ mod tests {
         spill::write(directory.path(), &handover(1, "late")).unwrap();
         spill.drain(&mut intake, start + LIST_EVERY);
         assert_eq!(queued(&intake), ["late"]);
+    }
+
+    #[test]
+    fn old_half_written_files_are_deleted() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut spill, (_spool, mut intake)) = (spill(&directory), intake());
+        let hours_ago = SystemTime::now() - 2 * PARTIAL_AGE;
+        for (name, modified) in [(".old.partial", hours_ago), (".new.partial", SystemTime::now()), ("notes", hours_ago)]
+        {
+            fs::File::create(directory.path().join(name)).unwrap().set_modified(modified).unwrap();
+        }
+        let start = Instant::now();
+        spill.drain(&mut intake, start);
+        let mut left = files(&directory);
+        left.sort();
+        assert_eq!(left, [".new.partial", "notes"]);
+        fs::File::open(directory.path().join(".new.partial")).unwrap().set_modified(hours_ago).unwrap();
+        spill.drain(&mut intake, start + PARTIAL_AGE / 2);
+        assert_eq!(files(&directory).len(), 2, "not at every turn");
+        spill.drain(&mut intake, start + PARTIAL_AGE);
+        assert_eq!(files(&directory), ["notes"]);
     }
 }

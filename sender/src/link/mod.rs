@@ -1,37 +1,56 @@
 //! One link per destination: takes what waits for it in the spool to the daemon there.
 //!
+//! Each connection becomes what the init packet says: a sealed session, which stays open, or a classic one, which carries a batch.
+//!
 //! Invariants:
 //! - there is at most one connection at a time: old daemons serve them one after the other;
-//! - the link's position in the spool moves past a result only after the daemon closed the connection cleanly, which it does when it has read
-//!   everything; else the whole batch is sent again, in order, after a pause;
+//! - in a classic session, the link's position in the spool moves past a result only after the daemon closed the connection
+//!   cleanly, which it does when it has read everything; else the whole batch is sent again, in order, after a pause;
+//! - in a sealed session it moves as the peer acknowledges;
 //! - results may therefore arrive twice, and never out of order.
 
 mod batch;
-mod connection;
+mod classic;
+mod connect;
 mod error;
+mod record;
+mod sealed;
+#[cfg(test)]
+mod tests;
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::Destination;
 use nagios::CheckResult;
 use nsca::classic::ClientSession;
+use nsca::greeting::{ClientGreeting, PeerAbility, Policy};
 use nsca::packet::Truncated;
+use nsca::sealed::{ClientSettings, CoreVerdict, Duty, Ephemeral, NodeName, STALE_AFTER};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use tokio::time::timeout;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, trace, warn};
 
-use crate::backoff::Backoff;
+use crate::abilities::Abilities;
+use crate::backoff::{self, Backoff};
 use crate::outbox::{Outbox, Waiting};
+use crate::sealed::{Exchange, History, hello};
 use crate::throttle::Throttle;
 use batch::{BatchSize, LINGER};
-use connection::{Connection, Resolve};
+use classic::Connection;
+use connect::{Greeted, Resolve, connect, greet};
+use sealed::Conversation;
 
-pub(crate) use connection::System;
+pub(crate) use connect::System;
+pub(crate) use record::Record;
+pub use record::{Ended, Heard};
+pub(crate) use sealed::FAREWELL_TIME;
+
 use error::LinkError;
 
 /// Failures in a row from which on somebody must act.
@@ -41,12 +60,30 @@ const FAILURES_TO_ACT: u32 = 8;
 /// a stock daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
 const RESULTS_PER_WRITE: usize = 100;
 
-/// What the outside may know of a link.
-#[derive(Debug, Default)]
-pub(crate) struct Record {
-    pub(crate) delivered: AtomicU64,
-    pub(crate) truncated: AtomicU64,
-    failure: Mutex<Option<String>>,
+/// What all links have in common.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) node: NodeName,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) abilities: Arc<Abilities>,
+    /// What heartbeats tell of this node.
+    pub(crate) presence: watch::Receiver<Presence>,
+}
+
+/// How this node is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Presence {
+    pub(crate) core: CoreVerdict,
+    pub(crate) duty: Duty,
+}
+
+/// How links are told to end.
+#[derive(Clone, Default)]
+pub(crate) struct Stop {
+    /// With what waits.
+    pub(crate) drain: CancellationToken,
+    /// Now.
+    pub(crate) hurry: CancellationToken,
 }
 
 /// A destination and the way there.
@@ -55,10 +92,14 @@ pub(crate) struct Link<R> {
     resolver: R,
     /// Its place in the outbox.
     index: usize,
-    outbox: Arc<Outbox>,
+    shared: Shared,
     record: Arc<Record>,
+    history: History,
     backoff: Backoff,
     batch_size: BatchSize,
+    stale_after: Duration,
+    /// Whether the last connection was taken for a classic one: there is nothing to stay connected for.
+    is_classic: bool,
     /// Whether the daemon has taken a packet that it could have refused since the last failure.
     proven: bool,
     random: StdRng,
@@ -73,34 +114,28 @@ struct Delivery {
     end: u64,
 }
 
-impl Record {
-    pub(crate) fn failure(&self) -> Option<String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn set_failure(&self, failure: Option<String>) -> Option<String> {
-        std::mem::replace(&mut self.failure.lock().unwrap_or_else(PoisonError::into_inner), failure)
-    }
-}
-
 impl<R: Resolve + Sync> Link<R> {
     pub(crate) fn new(
         destination: Destination,
         resolver: R,
         index: usize,
-        outbox: Arc<Outbox>,
+        shared: Shared,
         record: Arc<Record>,
         seed: u64,
     ) -> Link<R> {
         let mut random = StdRng::seed_from_u64(seed);
+        let history = History::new(&shared.outbox.lock().spool);
         Link {
             destination,
             resolver,
             index,
-            outbox,
+            shared,
             record,
+            history,
             backoff: Backoff::new(random.next_u64()),
             batch_size: BatchSize::new(),
+            stale_after: STALE_AFTER,
+            is_classic: false,
             proven: false,
             random,
             failures: Throttle::default(),
@@ -109,45 +144,119 @@ impl<R: Resolve + Sync> Link<R> {
     }
 
     /// Delivers until `stop`, and then until nothing waits or an attempt fails: what is left is safe in the spool.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        while self.has_results(&stop).await {
-            match self.deliver().await {
-                Ok(delivery) => self.delivered(&delivery),
-                Err(error) => {
-                    let pause = self.failed(&error);
-                    if stop.is_cancelled() {
-                        return;
-                    }
-                    // A stop ends the pause, and there is one last attempt.
-                    let _ = timeout(pause, stop.cancelled()).await;
+    pub(crate) async fn run(mut self, stop: Stop) {
+        while self.is_wanted(&stop).await {
+            if let Err(error) = self.attempt(&stop).await {
+                let pause = self.failed(&error).await;
+                if stop.drain.is_cancelled() {
+                    return;
+                }
+                // A stop ends the pause, and there is one last attempt.
+                tokio::select! {
+                    () = sleep(pause) => {}
+                    () = stop.drain.cancelled() => {}
+                    () = self.record.retry.notified() => {}
                 }
             }
         }
     }
 
-    /// Waits for results; `false` when the sender stops and none are left.
-    async fn has_results(&self, stop: &CancellationToken) -> bool {
+    /// Waits for a reason to connect; `false` when there will be none: the sender stops, and no results are left.
+    async fn is_wanted(&self, stop: &Stop) -> bool {
+        if stop.hurry.is_cancelled() {
+            return false;
+        }
+        if self.stays_connected() && !stop.drain.is_cancelled() {
+            return true;
+        }
         tokio::select! {
             // Results that are there win over the stop.
             biased;
-            () = self.outbox.arrival(self.index) => true,
-            () = stop.cancelled() => false,
+            () = self.shared.outbox.arrival(self.index) => true,
+            () = stop.drain.cancelled() => false,
         }
     }
 
-    /// One connection's worth of results.
-    async fn deliver(&mut self) -> Result<Delivery, LinkError> {
-        let mut delivery = Delivery { results: 0, end: 0 };
-        let mut waiting = self.read(&delivery)?;
-        if waiting.results.is_empty() {
-            // All of it was damaged: nothing to connect for.
-            return Ok(Delivery { end: waiting.end, ..delivery });
+    /// Whether there is, or may be, a sealed session, which says that this node lives also when it has no results.
+    fn stays_connected(&self) -> bool {
+        match self.destination.sealed {
+            Policy::Off => false,
+            Policy::Require(_) => true,
+            Policy::Auto(_) => !self.is_classic || self.ability() == PeerAbility::CanSeal,
         }
-        let Destination { address, secret, packet_size, .. } = &self.destination;
-        let session = ClientSession::new(secret.clone(), *packet_size, self.random.next_u64());
-        let mut connection = Connection::open(address, &self.resolver, session).await?;
+    }
+
+    fn ability(&self) -> PeerAbility {
+        self.shared.abilities.of(&self.destination.name)
+    }
+
+    /// One connection.
+    async fn attempt(&mut self, stop: &Stop) -> Result<(), LinkError> {
+        let Destination { address, secret, packet_size, sealed, .. } = &self.destination;
+        let (mut stream, peer) = connect(address, &self.resolver).await?;
+        let classic = ClientSession::new(secret.clone(), *packet_size, self.random.next_u64());
+        let hello = hello(&self.shared.node, &self.shared.outbox.lock_soon().await.spool);
+        let epoch = hello.epoch;
+        let presence = *self.shared.presence.borrow();
+        let settings = ClientSettings { hello, core: presence.core, stale_after: self.stale_after };
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(LinkError::Random)?;
+        let ability = self.ability();
+        let greeting = ClientGreeting::new(classic, sealed.clone(), ability, settings, Ephemeral::new(random));
+        match greet(&mut stream, peer, greeting).await? {
+            Greeted::Classic(session) => {
+                self.is_classic = true;
+                self.record.note_classic();
+                let delivery = tokio::select! {
+                    delivery = self.deliver(Connection::new(stream, session)) => delivery?,
+                    () = stop.hurry.cancelled() => return Ok(()),
+                };
+                self.delivered(&delivery).await;
+                Ok(())
+            }
+            Greeted::Sealed(client, early) => {
+                self.is_classic = false;
+                let mut exchange = Exchange::new(*client, &self.destination.name, epoch, ability, self.history.clone());
+                exchange.set_duty(presence.duty);
+                self.converse(stream, peer, exchange, &early, stop).await
+            }
+        }
+    }
+
+    /// A sealed session, until it ends.
+    async fn converse(
+        &mut self,
+        stream: TcpStream,
+        address: SocketAddr,
+        exchange: Exchange,
+        early: &[u8],
+        stop: &Stop,
+    ) -> Result<(), LinkError> {
+        let (begun, acknowledged) = (Instant::now(), self.history.counts().acknowledged);
+        let mut conversation = Conversation {
+            destination: &self.destination.name,
+            index: self.index,
+            shared: &self.shared,
+            record: &self.record,
+            stream,
+            address,
+            exchange,
+        };
+        let outcome = conversation.run(early, stop).await;
+        self.history = conversation.exchange.history().clone();
+        if self.history.counts().acknowledged > acknowledged || begun.elapsed() > backoff::LONGEST {
+            self.backoff.succeeded();
+            self.failures = Throttle::default();
+        }
+        outcome
+    }
+
+    /// A batch, over a classic session.
+    async fn deliver(&mut self, mut connection: Connection) -> Result<Delivery, LinkError> {
+        let mut delivery = Delivery { results: 0, end: 0 };
         let opened = Instant::now();
         loop {
+            let waiting = self.read(&delivery).await?;
             for result in &waiting.results {
                 let truncated = connection.encode(result, Instant::now());
                 self.note_truncation(result, truncated);
@@ -159,9 +268,8 @@ impl<R: Resolve + Sync> Link<R> {
             if is_full || !self.more_arrives(delivery.end).await {
                 break;
             }
-            waiting = self.read(&delivery)?;
         }
-        if !self.proven {
+        if !self.proven && delivery.results > 0 {
             connection.prove().await?;
         }
         connection.finish().await?;
@@ -169,50 +277,58 @@ impl<R: Resolve + Sync> Link<R> {
     }
 
     /// What comes after what is on its way.
-    fn read(&self, delivery: &Delivery) -> Result<Waiting, LinkError> {
+    async fn read(&self, delivery: &Delivery) -> Result<Waiting, LinkError> {
         let room = (self.batch_size.results() - delivery.results).min(RESULTS_PER_WRITE);
-        Ok(self.outbox.read(self.index, delivery.end, room)?)
+        Ok(self.shared.outbox.read(self.index, delivery.end, room).await?)
     }
 
     /// Whether there is more to send on this connection.
     async fn more_arrives(&self, end: u64) -> bool {
-        timeout(LINGER, self.outbox.arrival_after(self.index, end)).await.is_ok()
+        timeout(LINGER, self.shared.outbox.arrival_after(self.index, end)).await.is_ok()
     }
 
-    fn delivered(&mut self, delivery: &Delivery) {
-        self.outbox.confirm(self.index, delivery.end);
-        if delivery.results == 0 {
-            return;
-        }
-        self.record.delivered.fetch_add(delivery.results as u64, Relaxed);
-        self.proven = true;
-        self.backoff.succeeded();
-        self.batch_size.taken();
-        debug!(destination = self.destination.name, results = delivery.results, "delivered");
-        if self.record.set_failure(None).is_some() {
-            self.failures = Throttle::default();
-            let queued = self.outbox.waiting(self.index);
+    async fn delivered(&mut self, delivery: &Delivery) {
+        let is_back = delivery.results > 0 && self.taken(delivery.results);
+        // Last, so that whoever sees that nothing waits sees the rest, too.
+        self.shared.outbox.confirm(self.index, delivery.end).await;
+        if is_back {
+            let queued = self.shared.outbox.depth(self.index).await;
             info!(destination = self.destination.name, queued, "the destination takes results again");
         }
     }
 
+    /// The daemon has taken results; says whether something was wrong before.
+    fn taken(&mut self, results: usize) -> bool {
+        self.record.note_delivered(results);
+        self.proven = true;
+        self.backoff.succeeded();
+        self.batch_size.taken();
+        debug!(destination = self.destination.name, results, "delivered");
+        let is_back = self.record.clear_failure();
+        if is_back {
+            self.failures = Throttle::default();
+        }
+        is_back
+    }
+
     /// Logs the failure and gives the pause after it.
-    fn failed(&mut self, error: &LinkError) -> Duration {
+    async fn failed(&mut self, error: &LinkError) -> Duration {
         self.proven = false;
         let pause = self.backoff.failed();
         if matches!(error, LinkError::Refused(_) | LinkError::Stalled(_) | LinkError::NotClosed(_)) {
             self.batch_size.refused();
         }
         let (destination, address) = (&self.destination.name, &self.destination.address);
-        let queued = self.outbox.waiting(self.index);
-        let failures = self.backoff.failures();
-        self.record.set_failure(Some(error.to_string()));
-        if self.failures.count(1, Instant::now()).is_none() {
+        let (failures, queued) = (self.backoff.failures(), self.shared.outbox.depth(self.index).await);
+        self.record.fail(error.to_string());
+        if error.is_stop() {
+            info!(destination, %address, %error, queued, "the results wait until the destination is back");
+        } else if self.failures.count(1, Instant::now()).is_none() {
             debug!(destination, %address, %error, failures, queued, ?pause, "not delivered");
-        } else if failures < FAILURES_TO_ACT {
+        } else if failures < FAILURES_TO_ACT && !error.needs_somebody() {
             warn!(destination, %address, %error, failures, queued, "not delivered; the results wait and are sent again");
         } else {
-            error!(destination, %address, %error, failures, queued, "not delivered for a while; the results wait and are sent again");
+            error!(destination, %address, %error, failures, queued, "not delivered; the results wait until somebody acts");
         }
         pause
     }
@@ -222,7 +338,7 @@ impl<R: Resolve + Sync> Link<R> {
         if !truncated.any() {
             return;
         }
-        self.record.truncated.fetch_add(1, Relaxed);
+        self.record.note_truncated();
         if let Some(results) = self.truncations.count(1, Instant::now()) {
             warn!(
                 destination = self.destination.name,
@@ -234,76 +350,5 @@ impl<R: Resolve + Sync> Link<R> {
                 "results did not fit into their packets; one whose name is cut is unknown to the other core"
             );
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io;
-    use std::net::SocketAddr;
-
-    use config::Address;
-    use nsca::packet::{INIT_BYTES, PACKET_BYTES, PacketSize};
-    use nsca::{Method, Secret};
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::testing::numbered;
-
-    /// A resolver whose answer changes.
-    #[derive(Clone, Default)]
-    struct Moving(Arc<Mutex<Vec<SocketAddr>>>);
-
-    impl Resolve for Moving {
-        async fn resolve(&self, _: &Address) -> io::Result<Vec<SocketAddr>> {
-            Ok(self.0.lock().unwrap().clone())
-        }
-    }
-
-    /// Takes one connection and gives the number of packets in it.
-    async fn daemon(listener: TcpListener) -> usize {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        stream.write_all(&[0; INIT_BYTES]).await.unwrap();
-        let mut packets = Vec::new();
-        stream.read_to_end(&mut packets).await.unwrap();
-        packets.len() / PACKET_BYTES
-    }
-
-    #[tokio::test]
-    async fn a_name_is_resolved_at_each_attempt_and_all_its_addresses_are_tried() {
-        let names = Moving::default();
-        let (_directory, outbox) = crate::testing::outbox();
-        let record = Arc::new(Record::default());
-        let destination = Destination {
-            name: "moving".into(),
-            address: "moving.example.org:5667".parse().unwrap(),
-            secret: Secret::new(Method::None, b""),
-            sealed: nsca::greeting::Policy::Off,
-            key_source: None,
-            packet_size: PacketSize::Modern,
-        };
-        let stop = CancellationToken::new();
-        let link = Link::new(destination, names.clone(), 0, Arc::clone(&outbox), Arc::clone(&record), 1);
-        let running = tokio::spawn(link.run(stop.clone()));
-        assert!(outbox.append(&[numbered(1)])[0].is_ok());
-        while record.failure().is_none() {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(record.failure().unwrap(), "the name moving.example.org has no address");
-
-        let (dead, alive) =
-            (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("[::1]:0").await.unwrap());
-        *names.0.lock().unwrap() = vec![dead.local_addr().unwrap(), alive.local_addr().unwrap()];
-        drop(dead);
-        assert_eq!(daemon(alive).await, 1);
-
-        let moved = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        *names.0.lock().unwrap() = vec![moved.local_addr().unwrap()];
-        assert!(outbox.append(&[numbered(2), numbered(3), numbered(4)]).iter().all(Result::is_ok));
-        assert_eq!(daemon(moved).await, 3);
-        stop.cancel();
-        running.await.unwrap();
-        assert_eq!((outbox.waiting(0), record.delivered.load(Relaxed), record.failure()), (0, 4, None));
     }
 }

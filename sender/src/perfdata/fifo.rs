@@ -22,6 +22,7 @@ use super::copy::Copy;
 use super::frame::{Line, Lines};
 use crate::error::StartError;
 use crate::outbox::Outbox;
+use crate::sieve::Sieve;
 use crate::status::Counters;
 use crate::throttle::Throttle;
 use crate::wait;
@@ -58,6 +59,7 @@ struct Pipe {
 pub(crate) struct Drain {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) sieve: Sieve,
     pub(crate) copy: Option<Copy>,
 }
 
@@ -168,9 +170,10 @@ impl Drain {
         self.counters.perfdata.fetch_add(results.len() as u64, Relaxed);
         self.counters.damaged.fetch_add(damaged, Relaxed);
         self.counters.foreign.fetch_add(foreign, Relaxed);
+        let now = Instant::now();
+        results.retain(|result| self.sieve.keeps(result, now));
         let lost = self.outbox.append(&results).iter().filter(|outcome| outcome.is_err()).count();
         self.counters.lost.fetch_add(lost as u64, Relaxed);
-        let now = Instant::now();
         if let Some(copy) = &mut self.copy {
             self.counters.not_copied.fetch_add(copy.flush(now), Relaxed);
         }

@@ -5,13 +5,16 @@
 pub(crate) mod daemon;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use config::{Destination, PerfdataFifo};
 use nagios::{CheckResult, HostName, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
 use nsca::greeting::Policy;
 use nsca::packet::PacketSize;
+use nsca::sealed::NodeName;
 use nsca::{Method, Secret};
+use sender::{Sender, StartError};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
@@ -26,6 +29,19 @@ pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) ->
         spool: config::Spool::default(),
         relay_passive: true,
         destinations,
+    }
+}
+
+/// Starts a sender that calls its node "master".
+pub(crate) async fn start_in(config: &config::Sender, state_directory: &Path) -> Result<Sender, StartError> {
+    Sender::start(config, &node(state_directory), None, Arc::default()).await
+}
+
+pub(crate) fn node(state_directory: &Path) -> config::Node {
+    config::Node {
+        name: NodeName::try_from("master").unwrap(),
+        state_directory: state_directory.to_owned(),
+        control_socket: state_directory.join("control.sock"),
     }
 }
 

@@ -1,25 +1,15 @@
-//! One connection to an NSCA daemon: from the name to the init packet, packets, and the daemon's close.
+//! One classic session with an NSCA daemon: packets, and the daemon's close.
 
-use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use config::Address;
 use nagios::CheckResult;
 use nsca::classic::{ClientSession, SessionError};
 use nsca::packet::Truncated;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tracing::debug;
 
 use super::error::LinkError;
-
-/// For the name, and again for each of its addresses.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// From the connection to the whole init packet. A stock daemon accepts one connection per second when it is busy.
-pub(crate) const INIT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long the daemon may not read.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -29,24 +19,6 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a daemon that has not proven its password yet gets to refuse a packet. See [`Connection::prove`].
 pub(crate) const PROOF_TIME: Duration = Duration::from_millis(500);
-
-/// The most addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
-
-/// Where addresses come from.
-pub(crate) trait Resolve {
-    /// All addresses that a name has at this moment.
-    fn resolve(&self, address: &Address) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
-}
-
-/// The system's own: its hosts file, DNS, or what it is set up for.
-pub(crate) struct System;
-
-impl Resolve for System {
-    async fn resolve(&self, address: &Address) -> io::Result<Vec<SocketAddr>> {
-        Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
-    }
-}
 
 /// An open connection whose init packet has arrived.
 ///
@@ -60,16 +32,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Resolves the name anew, tries each address, and waits for the init packet.
-    pub(crate) async fn open(
-        address: &Address,
-        resolver: &impl Resolve,
-        session: ClientSession,
-    ) -> Result<Connection, LinkError> {
-        let stream = connect(address, resolver).await?;
-        let mut connection = Connection { stream, session, packets: Vec::new() };
-        timeout(INIT_TIMEOUT, connection.read_init()).await.map_err(|_| LinkError::NoInit(INIT_TIMEOUT))??;
-        Ok(connection)
+    pub(crate) fn new(stream: TcpStream, session: ClientSession) -> Connection {
+        Connection { stream, session, packets: Vec::new() }
     }
 
     /// Encrypts a result for the next [`write`](Connection::write).
@@ -108,21 +72,6 @@ impl Connection {
         timeout(CLOSE_TIMEOUT, self.read_to_end()).await.map_err(|_| LinkError::NotClosed(CLOSE_TIMEOUT))?
     }
 
-    async fn read_init(&mut self) -> Result<(), LinkError> {
-        let mut buffer = [0; nsca::packet::INIT_BYTES];
-        let mut missing = buffer.len();
-        while !self.session.is_ready() {
-            match self.stream.read(&mut buffer[..missing]).await {
-                Ok(bytes) if bytes > 0 => {
-                    missing -= self.session.handle_bytes(&buffer[..bytes], Instant::now())?;
-                }
-                // A reset at this place means what a close means: nothing was refused yet.
-                _ => return Ok(self.session.handle_eof()?),
-            }
-        }
-        Ok(())
-    }
-
     /// A daemon reads to our end of file. One that closes sooner has refused a packet.
     fn is_closed_early(&self) -> bool {
         matches!(self.stream.try_read(&mut [0; 1]), Ok(0))
@@ -136,25 +85,4 @@ impl Connection {
             Err(error) => Err(LinkError::Refused(error)),
         }
     }
-}
-
-/// The first of the addresses that answers.
-async fn connect(address: &Address, resolver: &impl Resolve) -> Result<TcpStream, LinkError> {
-    let host = || address.host.clone();
-    let resolved = timeout(CONNECT_TIMEOUT, resolver.resolve(address)).await;
-    let addresses = resolved
-        .unwrap_or(Err(io::ErrorKind::TimedOut.into()))
-        .map_err(|source| LinkError::Resolve { host: host(), source })?;
-    let mut failure = LinkError::NoAddress { host: host() };
-    for address in addresses.into_iter().take(MAX_ADDRESSES) {
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
-        match connected.unwrap_or(Err(io::ErrorKind::TimedOut.into())) {
-            Ok(stream) => return Ok(stream),
-            Err(source) => {
-                debug!(%address, error = %source, "no connection");
-                failure = LinkError::Connect { address, source };
-            }
-        }
-    }
-    Err(failure)
 }
