@@ -295,7 +295,8 @@ fn a_flipped_bit_in_any_message_ends_the_session_and_costs_nothing() {
         all.into_iter().flat_map(|(way, places)| places.into_iter().map(move |(n, p)| (way, n, p)))
     {
         *plan.lock().unwrap() = Some((direction, number, place));
-        stage.proxy.reset();
+        // With a process of its own, so that no pause is left over from the message before.
+        stage.restart_sender();
         stage.hand_over(&format!("{direction:?} {number} {place}"));
         wait::until("the message that is changed", || plan.lock().unwrap().is_none().then_some(()));
         // One session for the change, and another one after it.
