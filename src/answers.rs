@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use config::Config;
 use control::{Answer, Handler, Request, Status};
+use sender::ForgetError;
 
 use crate::report;
 use crate::run::Roles;
@@ -21,7 +22,7 @@ impl Handler for Answers {
     async fn handle(&self, request: Request) -> Answer {
         match request {
             Request::Status => Answer::Status(Box::new(self.status().await)),
-            Request::Forget { destination } => self.forget(&destination),
+            Request::Forget { destination } => tokio::task::block_in_place(|| self.forget(&destination)),
         }
     }
 }
@@ -52,14 +53,17 @@ impl Answers {
         status.judged()
     }
 
+    /// Blocks on the disk.
     fn forget(&self, destination: &str) -> Answer {
-        let destinations = self.config.sender.iter().flat_map(|sender| &sender.destinations);
-        let known: Vec<String> = destinations.map(|destination| destination.name.clone()).collect();
-        if known.iter().any(|name| name == destination) {
-            // The sender makes classic sessions only.
-            Answer::NothingToForget
-        } else {
-            Answer::NoSuchDestination { known }
+        let Some(sender) = &self.roles.sender else { return Answer::NoSuchDestination { known: Vec::new() } };
+        match sender.forget(destination) {
+            Ok(true) => Answer::Forgotten,
+            Ok(false) => Answer::NothingToForget,
+            Err(ForgetError::Unknown(_)) => {
+                let destinations = self.config.sender.iter().flat_map(|sender| &sender.destinations);
+                Answer::NoSuchDestination { known: destinations.map(|known| known.name.clone()).collect() }
+            }
+            Err(error @ ForgetError::Io { .. }) => Answer::Refused { reason: error.to_string() },
         }
     }
 }

@@ -13,7 +13,7 @@ pub(crate) fn main(daemon: &Daemon, destination: &str) -> ExitCode {
             Forgot::Something => {
                 println!("{destination}: forgotten; with sealed = \"auto\" a classic session is taken again");
             }
-            Forgot::Nothing => println!("{destination}: nothing was remembered: it has never had a sealed session"),
+            Forgot::Nothing => println!("{destination}: nothing was remembered, so there is nothing to forget"),
         }
         Ok(ExitCode::SUCCESS)
     })

@@ -135,7 +135,7 @@ fn journal((config, status): (&config::Journal, JournalStatus)) -> Queue {
 }
 
 fn session(status: SessionStatus) -> ReceiverSession {
-    let SessionStatus { address, node, kind, since, accepted, received, acknowledged, clock_ahead_us } = status;
+    let SessionStatus { address, node, kind, since, accepted, received, acknowledged, clock_ahead_us, core } = status;
     ReceiverSession {
         address: address.to_string(),
         node,
@@ -145,7 +145,7 @@ fn session(status: SessionStatus) -> ReceiverSession {
         received,
         acknowledged,
         clock_offset_ms: clock_ahead_us.map(|us| us / 1000),
-        core: None,
+        core: core.map(str::to_owned),
     }
 }
 

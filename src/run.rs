@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use config::Config;
 use control::{BindError, Control};
-use receiver::{Receiver, Surroundings};
+use receiver::{Receiver, Relay, Surroundings};
 use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -84,36 +84,50 @@ pub(crate) struct Roles {
 
 impl Roles {
     async fn start(config: &Config) -> anyhow::Result<Roles> {
-        let mut roles = Roles { receiver: None, sender: None };
-        if let Some(receiver) = &config.receiver {
-            let bound = Receiver::bind(receiver)?;
-            let receiver = Receiver::start(receiver, &config.node, bound, Surroundings::default())?;
-            for address in receiver.addresses() {
-                tracing::info!(node = %config.node.name, %address, "receiver listens");
+        let bound = config.receiver.as_ref().map(Receiver::bind).transpose()?.unwrap_or_default();
+        let echoes = Arc::default();
+        let sender = match &config.sender {
+            Some(sender) => Some(Sender::start(sender, &config.node, config.core.as_ref(), Arc::clone(&echoes)).await?),
+            None => None,
+        };
+        let receiver = match &config.receiver {
+            Some(receiver) => {
+                let surroundings = match &sender {
+                    Some(sender) => Surroundings { echoes: Some(echoes), relay: relay(sender, config) },
+                    None => Surroundings::default(),
+                };
+                Some(Receiver::start(receiver, &config.node, bound, surroundings)?)
             }
-            roles.receiver = Some(receiver);
+            None => None,
+        };
+        let node = &config.node.name;
+        for address in receiver.iter().flat_map(Receiver::addresses) {
+            tracing::info!(%node, %address, "receiver listens");
         }
-        if let Some(sender) = &config.sender {
-            roles.sender = Some(Sender::start(sender, &config.node, config.core.as_ref(), Arc::default()).await?);
-            for destination in &sender.destinations {
-                let (name, address) = (&destination.name, &destination.address);
-                tracing::info!(node = %config.node.name, destination = name, %address, "sender sends");
-            }
+        for config::Destination { name, address, .. } in config.sender.iter().flat_map(|sender| &sender.destinations) {
+            tracing::info!(%node, destination = name, %address, "sender sends");
         }
-        Ok(roles)
+        Ok(Roles { receiver, sender })
     }
 
-    /// The sender first: what it still sends may be for this very node.
+    /// The receiver first: what it has accepted by then is relayed.
     async fn stop(self) {
-        if let Some(sender) = self.sender {
-            let ended = sender.stop(GRACE).await;
-            tracing::info!(?ended, "sender stopped");
-        }
         if let Some(receiver) = self.receiver {
             let counts = receiver.stop(GRACE).await;
             tracing::info!(?counts, "receiver stopped");
         }
+        if let Some(sender) = self.sender {
+            let ended = sender.stop(GRACE).await;
+            tracing::info!(?ended, "sender stopped");
+        }
     }
+}
+
+/// Where the receiver's results go on, if they do.
+fn relay(sender: &Sender, config: &Config) -> Option<Relay> {
+    let inlet = sender.inlet();
+    let relay: Relay = Box::new(move |results| inlet.append(results).map_err(|error| error.to_string()));
+    config.sender.as_ref().is_some_and(|sender| sender.relay_passive).then_some(relay)
 }
 
 /// The signals that a daemon is sent.

@@ -11,8 +11,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nagios::Object;
-use support::nagios4::{ILLEGAL_MACRO_OUTPUT_CHARS, Nagios4, Objects, Shown};
-use support::process::{Running, UNDERSTUDY, understudy_ocsp};
+use support::nagios4::{ILLEGAL_MACRO_OUTPUT_CHARS, Nagios4, Objects, Shown, obsessing};
+use support::process::{Running, UNDERSTUDY};
 use support::standby::{PASSWORD, Standby, write_secret};
 use support::wait;
 use tempfile::TempDir;
@@ -46,14 +46,6 @@ exit $state
 
 /// A check that must never run: the standby's core only listens.
 const NEVER: &str = "echo 'the standby ran a check of its own'\nexit 3\n";
-
-/// The lines of the README for `ocsp_command` and `ochp_command`.
-const SERVICE_COMMAND: &str = "service '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTATEID$' '$SERVICEOUTPUT$' \
-    --perfdata '$SERVICEPERFDATA$' --long '$LONGSERVICEOUTPUT$' --check-time '$LASTSERVICECHECK$' \
-    --state-type '$SERVICESTATETYPE$' --attempt '$SERVICEATTEMPT$' --check-type '$SERVICECHECKTYPE$'";
-const HOST_COMMAND: &str = "host '$HOSTNAME$' '$HOSTSTATEID$' '$HOSTOUTPUT$' \
-    --perfdata '$HOSTPERFDATA$' --long '$LONGHOSTOUTPUT$' --check-time '$LASTHOSTCHECK$' \
-    --state-type '$HOSTSTATETYPE$' --attempt '$HOSTATTEMPT$' --check-type '$HOSTCHECKTYPE$'";
 
 /// Everything that runs: dropped in this order.
 struct Pair {
@@ -160,13 +152,9 @@ fn start_sender(directory: &Path, intake: &Intake, standby: &str) -> Running {
 fn start_master(directory: &Path, intake: &Intake) -> Nagios4 {
     match intake {
         Intake::Ocsp => {
-            let program = understudy_ocsp();
-            let places = format!("--socket {0}/ocsp.sock --spill {0}/spill", directory.display());
-            let service = format!("{} {SERVICE_COMMAND} {places}", program.display());
-            let host = format!("{} {HOST_COMMAND} {places}", program.display());
-            let settings = "obsess_over_services=1\nocsp_command=understudy-service\nobsess_over_hosts=1\n\
-                ochp_command=understudy-host\n";
-            start_core(directory, CHECK, settings, &[("understudy-service", &service), ("understudy-host", &host)])
+            let (settings, commands) = obsessing(directory);
+            let commands: Vec<(&str, &str)> = commands.iter().map(|(name, line)| (*name, line.as_str())).collect();
+            start_core(directory, CHECK, &settings, &commands)
         }
         Intake::PerfdataFifo => {
             let settings = sender::perfdata::template::core_configuration(&directory.join("perfdata.fifo"));

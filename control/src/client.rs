@@ -69,7 +69,7 @@ pub enum ClientError {
     #[error("the daemon at {} answered something else: is this its control socket?", .0.display())]
     WrongAnswer(PathBuf),
     /// The configuration has no such destination.
-    #[error("there is no destination {name:?}; those in the configuration are: {}", known.join(", "))]
+    #[error("there is no destination {name:?}: {}", known_destinations(known))]
     NoSuchDestination {
         /// The one that was asked for.
         name: String,
@@ -163,6 +163,13 @@ impl Client {
             _ => ClientError::WrongAnswer(self.socket.clone()),
         }
     }
+}
+
+fn known_destinations(known: &[String]) -> String {
+    if known.is_empty() {
+        return "this daemon sends nowhere".to_owned();
+    }
+    format!("those in the daemon's configuration are {}", known.join(", "))
 }
 
 /// The group of the socket or, where that is hidden, of the directory that hides it.

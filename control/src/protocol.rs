@@ -63,7 +63,7 @@ pub enum Answer {
     Status(Box<Status>),
     /// To [`Request::Forget`]: done.
     Forgotten,
-    /// To [`Request::Forget`]: this destination never had a sealed session.
+    /// To [`Request::Forget`]: the sender knew of no sealed session with it.
     NothingToForget,
     /// To [`Request::Forget`]: the configuration has no destination of this name.
     NoSuchDestination {

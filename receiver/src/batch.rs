@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nagios::{Attributed, CheckResult};
 
-use crate::peers::Source;
+use crate::peers::{SessionNumber, Source};
 
 /// Results in their order, and which of their sender's they are.
 #[derive(Debug, Default)]
@@ -17,6 +17,7 @@ pub struct Batch {
 #[derive(Debug)]
 struct Sealed {
     source: Source,
+    session: SessionNumber,
     /// Of each result; ascending.
     sequences: Vec<u64>,
     /// The last sequence that came, be it of a result here or of one that was dropped.
@@ -31,8 +32,8 @@ impl Batch {
     }
 
     /// No results yet.
-    pub(crate) fn from(source: Source) -> Self {
-        Batch { results: Vec::new(), sealed: Some(Sealed { source, sequences: Vec::new(), through: 0 }) }
+    pub(crate) fn sealed(source: Source, session: SessionNumber) -> Self {
+        Batch { results: Vec::new(), sealed: Some(Sealed { source, session, sequences: Vec::new(), through: 0 }) }
     }
 
     /// Adds a result that came with a number.
@@ -53,9 +54,9 @@ impl Batch {
         &self.results
     }
 
-    /// Whose spool they are from; `None`: of a classic client, or several.
-    pub fn source(&self) -> Option<&Source> {
-        self.sealed.as_ref().map(|sealed| &sealed.source)
+    /// Whose spool they are from, and the session; `None`: of a classic client.
+    pub fn source(&self) -> Option<(&Source, SessionNumber)> {
+        self.sealed.as_ref().map(|sealed| (&sealed.source, sealed.session))
     }
 
     /// The last sequence that this batch is about; 0: none.

@@ -21,6 +21,8 @@ mod stretch;
 mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -129,21 +131,28 @@ impl Journal {
 
     fn write(&self, mut spool: OwnedMutexGuard<Spool>, batch: &Batch, mut records: Records) -> Result<(), NotTaken> {
         let now = Instant::now();
-        let had = batch.source().map_or(0, |source| batch.count_up_to(self.peers.lock().taken(source)));
+        let had = match batch.source() {
+            None => 0,
+            Some((source, session)) => match self.peers.lock().taken(source, session) {
+                Some(taken) => batch.count_up_to(taken),
+                // The session that superseded this one sends all of it again.
+                None => return Ok(()),
+            },
+        };
         let older = self.leave_out_older(batch, &mut records, had);
         let outcome = spool.append(records.iter(), now);
         let taken = match &outcome {
             Ok(_) => records.passed.len(),
             Err(error) => usize::try_from(error.appended.end - error.appended.start).unwrap_or(usize::MAX),
         };
-        if let Some(source) = batch.source() {
+        if let Some((source, session)) = batch.source() {
             // Those between that were left out are left out again when the rest is appended again.
             let through = match records.passed[..taken].last() {
                 _ if outcome.is_ok() => batch.through(),
                 Some(last) => batch.sequence(last.at),
                 None => 0,
             };
-            self.peers.lock().take(source, through);
+            self.peers.lock().take(source, session, through);
         }
         self.take_back(&mut records, taken);
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());

@@ -6,15 +6,18 @@
 //! | who comes | what happens |
 //! | --- | --- |
 //! | a name that is not connected | welcome |
-//! | a name that is connected, with the same spool | welcome; the older session ends as superseded |
+//! | a name that is connected, with the same spool | welcome; the older session is superseded: nothing of it is taken any more, nothing acknowledged |
 //! | a name that is connected, with another spool | refused: two machines have one name |
 //! | a spool or an epoch that is not remembered | everything that it has is new |
 //!
 //! **Invariant:** what is remembered as committed is committed. What is remembered on disk is at most as much, and what
 //! is forgotten is sent again: duplicates, never loss.
 //!
-//! **Invariant:** a result that the journal has got once is not taken again while this process runs, whatever becomes of
-//! the connection between.
+//! **Invariant:** what one session sent is never acknowledged to another one: a state directory that was cloned gives two
+//! spools of one identity, whose new results have the same numbers and are not the same.
+//!
+//! **Invariant:** what the journal has got is not taken again while this process runs, provided that a new session is
+//! welcomed when what came before is [settled](Peers::is_settled).
 //!
 //! **Invariant:** memory is bounded by [`MAX_NODES`] and [`MAX_SPOOLS`].
 
@@ -44,8 +47,8 @@ pub struct Source {
     pub epoch: u64,
 }
 
-/// Tells the sessions of one node apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Tells the sessions of one process apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionNumber(u64);
 
 /// A session may begin.
@@ -95,6 +98,8 @@ struct Known {
     accepted: u64,
     /// Appended up to here.
     taken: u64,
+    /// The last session.
+    session: SessionNumber,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +111,7 @@ struct Live {
 /// What has been appended when a commit begins.
 #[derive(Debug, Default)]
 #[must_use = "Peers::committed or Peers::not_committed takes it back"]
-pub struct Uncommitted(Vec<(Source, u64)>);
+pub struct Uncommitted(Vec<(Source, Known)>);
 
 /// Sessions.
 impl Peers {
@@ -127,7 +132,7 @@ impl Peers {
         let number = SessionNumber(self.turn);
         let node = self.nodes.entry(hello.node.clone()).or_default();
         node.heard = self.turn;
-        let accepted = node.begin(hello.spool, hello.epoch);
+        let accepted = node.begin(hello.spool, hello.epoch, number);
         self.live.insert(hello.node.clone(), Live { number, spool: hello.spool });
         self.changed = true;
         Ok(Begun { number, accepted, supersedes })
@@ -161,17 +166,14 @@ impl Peers {
 
 impl Node {
     /// A session from this spool begins, and goes on behind what is committed.
-    fn begin(&mut self, spool: SpoolId, epoch: u64) -> u64 {
+    fn begin(&mut self, spool: SpoolId, epoch: u64, session: SessionNumber) -> u64 {
         let found = self.spools.iter().position(|known| known.is(spool, epoch));
-        let known = match found {
-            Some(at) => self.spools.remove(at),
-            None => Known { spool, epoch, accepted: 0, taken: 0 },
-        };
+        let accepted = found.map_or(0, |at| self.spools.remove(at).accepted);
         if self.spools.len() >= MAX_SPOOLS {
             self.spools.remove(0);
         }
-        self.spools.push(known);
-        known.accepted
+        self.spools.push(Known { spool, epoch, accepted, taken: accepted, session });
+        accepted
     }
 }
 
@@ -183,20 +185,27 @@ impl Known {
 
 /// Results.
 impl Peers {
-    /// The last sequence that is committed; 0 if none is remembered.
-    pub fn accepted(&self, source: &Source) -> u64 {
-        self.known(source).map_or(0, |known| known.accepted)
+    /// Whether everything that was taken of this spool is committed. It is best to wait for that before the session begins:
+    /// what is taken and not committed is taken once more in it.
+    pub fn is_settled(&self, hello: &Hello) -> bool {
+        let spools = self.nodes.get(&hello.node).map_or(&[][..], |node| &node.spools);
+        spools.iter().all(|known| !known.is(hello.spool, hello.epoch) || known.accepted == known.taken)
     }
 
-    /// The last sequence that was appended to the journal; 0 if none is remembered.
-    pub fn taken(&self, source: &Source) -> u64 {
-        self.known(source).map_or(0, |known| known.taken)
+    /// The last sequence that is committed, in this session or before it. `None`: the session was superseded.
+    pub fn accepted(&self, source: &Source, session: SessionNumber) -> Option<u64> {
+        self.known(source, session).map(|known| known.accepted)
+    }
+
+    /// The last sequence that was appended to the journal, in this session or before it. `None`: the session was superseded.
+    pub fn taken(&self, source: &Source, session: SessionNumber) -> Option<u64> {
+        self.known(source, session).map(|known| known.taken)
     }
 
     /// Everything up to this sequence is appended to the journal, or was left out for good. To be called in the order of
     /// the journal.
-    pub fn take(&mut self, source: &Source, sequence: u64) {
-        if let Some(known) = self.known_mut(source)
+    pub fn take(&mut self, source: &Source, session: SessionNumber, sequence: u64) {
+        if let Some(known) = self.known_mut(source, session)
             && sequence > known.taken
         {
             known.taken = sequence;
@@ -211,17 +220,21 @@ impl Peers {
 
     /// A commit of everything that was appended so far begins.
     pub fn begin_commit(&mut self) -> Uncommitted {
-        let sources = std::mem::take(&mut self.uncommitted);
-        Uncommitted(sources.into_iter().map(|source| (source.clone(), self.taken(&source))).collect())
+        let sources = std::mem::take(&mut self.uncommitted).into_iter();
+        let known = sources.filter_map(|source| {
+            let known = *self.spools(&source)?.iter().find(|known| known.is(source.spool, source.epoch))?;
+            Some((source, known))
+        });
+        Uncommitted(known.collect())
     }
 
     /// That commit has succeeded.
     pub fn committed(&mut self, commit: Uncommitted) {
-        for (source, sequence) in commit.0 {
-            if let Some(known) = self.known_mut(&source)
-                && sequence > known.accepted
+        for (source, then) in commit.0 {
+            if let Some(known) = self.known_mut(&source, then.session)
+                && then.taken > known.accepted
             {
-                known.accepted = sequence;
+                known.accepted = then.taken;
                 self.changed = true;
             }
         }
@@ -245,13 +258,17 @@ impl Peers {
         })
     }
 
-    fn known(&self, source: &Source) -> Option<&Known> {
-        self.nodes.get(&source.node)?.spools.iter().find(|known| known.is(source.spool, source.epoch))
+    fn spools(&self, source: &Source) -> Option<&Vec<Known>> {
+        self.nodes.get(&source.node).map(|node| &node.spools)
     }
 
-    fn known_mut(&mut self, source: &Source) -> Option<&mut Known> {
+    fn known(&self, source: &Source, session: SessionNumber) -> Option<&Known> {
+        self.spools(source)?.iter().find(|known| known.is(source.spool, source.epoch) && known.session == session)
+    }
+
+    fn known_mut(&mut self, source: &Source, session: SessionNumber) -> Option<&mut Known> {
         let mut spools = self.nodes.get_mut(&source.node)?.spools.iter_mut();
-        spools.find(|known| known.is(source.spool, source.epoch))
+        spools.find(|known| known.is(source.spool, source.epoch) && known.session == session)
     }
 }
 
@@ -272,46 +289,79 @@ mod tests {
         peers.committed(commit);
     }
 
+    fn begin(peers: &mut Peers, hello: &Hello) -> Begun {
+        peers.begin(hello).unwrap()
+    }
+
     #[test]
     fn a_sender_goes_on_behind_what_is_committed_not_behind_what_is_appended() {
-        let mut peers = Peers::default();
-        let first = peers.begin(&hello("m", 1, 1)).unwrap();
-        assert_eq!((first.accepted, first.supersedes), (0, None));
-        peers.take(&source("m", 1, 1), 5);
+        let (mut peers, hello, source) = (Peers::default(), hello("m", 1, 1), source("m", 1, 1));
+        let Begun { number, accepted, supersedes } = begin(&mut peers, &hello);
+        assert_eq!((accepted, supersedes), (0, None));
+        peers.take(&source, number, 5);
         let under_way = peers.begin_commit();
-        peers.take(&source("m", 1, 1), 8);
-        assert_eq!(peers.accepted(&source("m", 1, 1)), 0);
+        peers.take(&source, number, 8);
+        assert_eq!(peers.accepted(&source, number), Some(0));
         peers.committed(under_way);
-        assert_eq!((peers.accepted(&source("m", 1, 1)), peers.taken(&source("m", 1, 1))), (5, 8));
-        assert_eq!(peers.begin(&hello("m", 1, 1)).unwrap().accepted, 5);
+        assert_eq!((peers.accepted(&source, number), peers.taken(&source, number)), (Some(5), Some(8)));
+        assert!(!peers.is_settled(&hello));
         commit(&mut peers);
-        assert_eq!(peers.begin(&hello("m", 1, 1)).unwrap().accepted, 8);
+        assert!(peers.is_settled(&hello));
+        assert_eq!(begin(&mut peers, &hello).accepted, 8);
+    }
+
+    #[test]
+    fn what_a_superseded_session_sent_is_neither_taken_nor_acknowledged_to_the_next() {
+        let (mut peers, hello, source) = (Peers::default(), hello("m", 1, 1), source("m", 1, 1));
+        let older = begin(&mut peers, &hello).number;
+        peers.take(&source, older, 50);
+        let under_way = peers.begin_commit();
+        let newer = begin(&mut peers, &hello);
+        assert_eq!(newer.accepted, 0);
+        peers.committed(under_way);
+        peers.take(&source, older, 60);
+        commit(&mut peers);
+        assert_eq!((peers.taken(&source, older), peers.accepted(&source, older)), (None, None));
+        assert_eq!((peers.taken(&source, newer.number), peers.accepted(&source, newer.number)), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn what_a_session_that_ended_had_sent_counts_for_the_next() {
+        let (mut peers, hello, source) = (Peers::default(), hello("m", 1, 1), source("m", 1, 1));
+        let number = begin(&mut peers, &hello).number;
+        peers.take(&source, number, 50);
+        peers.end(&source.node, number);
+        assert!(!peers.is_settled(&hello));
+        commit(&mut peers);
+        assert_eq!(begin(&mut peers, &hello).accepted, 50);
     }
 
     #[test]
     fn a_commit_that_failed_is_made_good_by_the_next() {
-        let mut peers = Peers::default();
-        peers.begin(&hello("m", 1, 1)).unwrap();
-        peers.take(&source("m", 1, 1), 5);
+        let (mut peers, source) = (Peers::default(), source("m", 1, 1));
+        let number = begin(&mut peers, &hello("m", 1, 1)).number;
+        peers.take(&source, number, 5);
         let failed = peers.begin_commit();
         assert!(!peers.is_uncommitted());
         peers.not_committed(failed);
-        assert_eq!(peers.accepted(&source("m", 1, 1)), 0);
+        assert_eq!(peers.accepted(&source, number), Some(0));
         commit(&mut peers);
-        assert_eq!(peers.accepted(&source("m", 1, 1)), 5);
+        assert_eq!(peers.accepted(&source, number), Some(5));
     }
 
     #[test]
     fn another_spool_or_epoch_is_another_history() {
-        let mut peers = Peers::default();
-        peers.begin(&hello("m", 1, 1)).unwrap();
-        peers.take(&source("m", 1, 1), 100);
+        let (mut peers, first) = (Peers::default(), source("m", 1, 1));
+        let number = begin(&mut peers, &hello("m", 1, 1)).number;
+        peers.take(&first, number, 100);
         commit(&mut peers);
-        assert_eq!(peers.begin(&hello("m", 1, 2)).unwrap().accepted, 0, "the same spool began a new epoch");
-        let number = peers.begin(&hello("m", 1, 1)).unwrap().number;
-        peers.end(&source("m", 1, 1).node, number);
-        assert_eq!(peers.begin(&hello("m", 2, 1)).unwrap().accepted, 0, "the state directory was lost");
-        assert_eq!(peers.accepted(&source("m", 1, 1)), 100, "and comes back from a copy");
+        let number = begin(&mut peers, &hello("m", 1, 2));
+        assert_eq!(number.accepted, 0, "the same spool began a new epoch");
+        peers.end(&first.node, number.number);
+        let lost = begin(&mut peers, &hello("m", 2, 1));
+        assert_eq!(lost.accepted, 0, "the state directory was lost");
+        peers.end(&first.node, lost.number);
+        assert_eq!(begin(&mut peers, &hello("m", 1, 1)).accepted, 100, "and comes back from a copy");
     }
 
     #[test]

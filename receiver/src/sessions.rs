@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nsca::sealed::{ClockOffset, NodeName};
+use nsca::sealed::{ClockOffset, CoreVerdict, NodeName};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +43,7 @@ pub(crate) struct Sealed {
     pub(crate) received: u64,
     pub(crate) acknowledged: u64,
     pub(crate) clock: Option<ClockOffset>,
+    pub(crate) core: CoreVerdict,
 }
 
 /// An open session.
@@ -64,6 +65,8 @@ pub struct SessionStatus {
     pub acknowledged: Option<u64>,
     /// How many microseconds the peer's clock is ahead of this one, once that is known.
     pub clock_ahead_us: Option<i64>,
+    /// How the peer's core is, if the peer says so.
+    pub core: Option<&'static str>,
 }
 
 impl Sessions {
@@ -109,6 +112,7 @@ impl Session {
             received: sealed.map(|sealed| sealed.received),
             acknowledged: sealed.map(|sealed| sealed.acknowledged),
             clock_ahead_us: sealed.and_then(|sealed| sealed.clock).map(|clock| clock.ahead_us),
+            core: sealed.and_then(|sealed| in_words(sealed.core)),
         }
     }
 }
@@ -128,6 +132,15 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         lock(&self.sessions.open).remove(&self.number);
+    }
+}
+
+fn in_words(core: CoreVerdict) -> Option<&'static str> {
+    match core {
+        CoreVerdict::Unknown => None,
+        CoreVerdict::Alive => Some("alive"),
+        CoreVerdict::DeadCrash => Some("crashed"),
+        CoreVerdict::DeadClean => Some("stopped"),
     }
 }
 

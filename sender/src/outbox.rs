@@ -563,4 +563,23 @@ mod tests {
         append(&outbox, 1..2);
         waiting.await.unwrap();
     }
+
+    #[tokio::test]
+    #[expect(clippy::await_holding_lock, reason = "that nobody else waits for it is what this shows")]
+    async fn a_spool_that_is_locked_holds_up_no_other_task() {
+        let (_directory, outbox) = outbox();
+        append(&outbox, 0..1);
+        let compacting = outbox.lock();
+        let reading = tokio::spawn({
+            let outbox = Arc::clone(&outbox);
+            async move { numbers(&outbox.read(0, 0, 1).await.unwrap()) }
+        });
+        // On the thread that the other task is on.
+        for _ in 0..10 {
+            tokio::time::sleep(LOCK_STEP).await;
+        }
+        assert!(!reading.is_finished());
+        drop(compacting);
+        assert_eq!(reading.await.unwrap(), [0]);
+    }
 }

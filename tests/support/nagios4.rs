@@ -10,7 +10,7 @@ use std::process::Command;
 use nagios::status::{BlockKind, StatusReader};
 use nagios::{Flavour, Object};
 
-use super::process::Running;
+use super::process::{Running, understudy_ocsp};
 use super::wait;
 
 /// The real program; `make test` installs it.
@@ -20,6 +20,14 @@ const NAGIOS4: &str = "/usr/sbin/nagios4";
 pub const ILLEGAL_MACRO_OUTPUT_CHARS: &str = "`~$&|'\"<>";
 
 const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// The lines of the README for `ocsp_command` and `ochp_command`.
+const SERVICE_COMMAND: &str = "service '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTATEID$' '$SERVICEOUTPUT$' \
+    --perfdata '$SERVICEPERFDATA$' --long '$LONGSERVICEOUTPUT$' --check-time '$LASTSERVICECHECK$' \
+    --state-type '$SERVICESTATETYPE$' --attempt '$SERVICEATTEMPT$' --check-type '$SERVICECHECKTYPE$'";
+const HOST_COMMAND: &str = "host '$HOSTNAME$' '$HOSTSTATEID$' '$HOSTOUTPUT$' \
+    --perfdata '$HOSTPERFDATA$' --long '$LONGHOSTOUTPUT$' --check-time '$LASTHOSTCHECK$' \
+    --state-type '$HOSTSTATETYPE$' --attempt '$HOSTATTEMPT$' --check-type '$HOSTCHECKTYPE$'";
 
 /// What a core is to watch.
 pub struct Objects {
@@ -96,6 +104,18 @@ impl Nagios4 {
         }
         shown
     }
+}
+
+/// Settings and commands for a core that hands every result over to the sender whose files are in `directory`.
+pub fn obsessing(directory: &Path) -> (String, [(&'static str, String); 2]) {
+    let program = understudy_ocsp();
+    let program = program.display();
+    let places = format!("--socket {0}/ocsp.sock --spill {0}/spill", directory.display());
+    let settings = "obsess_over_services=1\nocsp_command=understudy-service\nobsess_over_hosts=1\n\
+        ochp_command=understudy-host\n";
+    let service = format!("{program} {SERVICE_COMMAND} {places}");
+    let host = format!("{program} {HOST_COMMAND} {places}");
+    (settings.to_owned(), [("understudy-service", service), ("understudy-host", host)])
 }
 
 fn main_config(directory: &Path, settings: &str) -> String {

@@ -277,6 +277,19 @@ fn commands_are_not_paced_behind_results() {
 }
 
 #[test]
+fn commands_do_not_wait_for_the_next_result_at_a_low_rate() {
+    let (stage, mut core) = Stage::with_core(&Options { max_rate: Some(1), ..Options::default() });
+    stage.append(outputs(100));
+    core.wait_for(1);
+    for _ in 0..5 {
+        let ticket = stage.issue(&[DISABLE]);
+        assert_eq!(stage.written(ticket), Ok(()));
+    }
+    let results = core.told().iter().filter(|line| *line != "DISABLE_NOTIFICATIONS").count();
+    assert!(results <= 3, "five commands took as long as {results} results at one a second");
+}
+
+#[test]
 fn each_result_is_expected_back_once_for_each_time_that_it_is_written() {
     let (stage, core) = Stage::with_core(&Options::default());
     let core = core.with_one_page();

@@ -28,7 +28,7 @@ use std::path::Path;
 
 use nsca::sealed::{MAX_NODE_NAME_BYTES, NodeName, SpoolId};
 
-use super::{Known, MAX_NODES, MAX_SPOOLS, Node, Peers};
+use super::{Known, MAX_NODES, MAX_SPOOLS, Node, Peers, SessionNumber};
 
 const MAGIC: [u8; 8] = *b"peers\0\0\0";
 const VERSION: u32 = 1;
@@ -121,8 +121,13 @@ fn decode_node(bytes: &[u8], heard: u64) -> Option<(NodeName, Node, &[u8])> {
 
 fn decode_spool(bytes: &[u8]) -> Known {
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    let accepted = number(24);
-    Known { spool: SpoolId(bytes[..16].try_into().expect("16 bytes")), epoch: number(16), accepted, taken: accepted }
+    Known {
+        spool: SpoolId(bytes[..16].try_into().expect("16 bytes")),
+        epoch: number(16),
+        accepted: number(24),
+        taken: number(24),
+        session: SessionNumber::default(),
+    }
 }
 
 #[cfg(test)]
@@ -134,12 +139,13 @@ mod tests {
     fn peers() -> Peers {
         let mut peers = Peers::default();
         for (node, spool, epoch, sequence) in [("b", 1, 7, 0x0102), ("a", 2, 1, 3)] {
-            peers.begin(&hello(node, spool, epoch)).unwrap();
-            peers.take(&source(node, spool, epoch), sequence);
+            let number = peers.begin(&hello(node, spool, epoch)).unwrap().number;
+            peers.take(&source(node, spool, epoch), number, sequence);
+            let commit = peers.begin_commit();
+            peers.committed(commit);
+            let is_last = node == "a";
+            peers.take(&source(node, spool, epoch), number, if is_last { 0xffff } else { 0 });
         }
-        let commit = peers.begin_commit();
-        peers.committed(commit);
-        peers.take(&source("a", 2, 1), 99);
         peers
     }
 
@@ -165,7 +171,8 @@ mod tests {
         assert!(matches!(read(&path).unwrap(), Found::Missing));
         write(&path, &encode(&peers())).unwrap();
         let Found::Whole(found) = read(&path).unwrap() else { panic!("not whole") };
-        assert_eq!((found.accepted(&source("b", 1, 7)), found.accepted(&source("a", 2, 1))), (0x0102, 3));
+        let accepted: Vec<u64> = found.remembered().map(|known| known.accepted).collect();
+        assert_eq!(accepted, [3, 0x0102]);
         assert_eq!(encode(&found), encode(&peers()));
     }
 

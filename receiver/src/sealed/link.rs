@@ -18,6 +18,7 @@ use crate::admission::Pass;
 use crate::backlog::NotTaken;
 use crate::batch::Batch;
 use crate::catching_up::Chase;
+use crate::complaints::Kind;
 use crate::counts::Cause;
 use crate::heard::Bond;
 use crate::journal::Journal;
@@ -33,6 +34,9 @@ const READS_BEFORE_TIMEOUT: usize = 128;
 /// The pause before results that the journal did not take are tried again.
 const APPEND_RETRY: Duration = Duration::from_secs(1);
 
+/// How long a sender may have to wait for its welcome until what came from it before is committed.
+const WELCOME_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long what has come may take to be committed, when one of the sides stops.
 const LINGER: Duration = Duration::from_secs(3);
 
@@ -47,6 +51,7 @@ pub(crate) struct Link {
     session: Session,
     appending: Appending,
     entry: Entry,
+    waiting: Option<Waiting>,
     bond: Option<Bond>,
     /// Until everything is here that waited when the session began.
     chase: Option<Chase>,
@@ -67,10 +72,17 @@ enum Appending {
     Failed(Arc<Batch>, Instant),
 }
 
+/// A sender that waits for its welcome.
+struct Waiting {
+    hello: Hello,
+    /// When not to wait any more until what came from it before is committed.
+    at_last: Instant,
+}
+
 /// The session ends as soon as what has come is acknowledged.
 struct Leaving {
-    /// What the peer is told.
-    reason: Reason,
+    /// What the peer is told, unless it is the one that ends the session.
+    reason: Option<Reason>,
     /// When not to wait for that any more.
     at_last: Instant,
 }
@@ -115,6 +127,7 @@ impl Link {
         Link {
             session: Session::new(server, shared.node.clone()),
             appending: Appending::Nothing,
+            waiting: None,
             bond: None,
             chase: None,
             own,
@@ -140,6 +153,7 @@ impl Link {
     async fn serve(&mut self, first: &[u8], stopping: &CancellationToken) -> Result<(), Ended> {
         self.take(first)?;
         loop {
+            self.welcome()?;
             self.append();
             let is_blocked = self.transmit()?;
             if self.is_done() {
@@ -164,8 +178,8 @@ impl Link {
                         return Ok(self.session.handle_eof()?);
                     }
                 }
-                Wake::Superseded => self.leave(Reason::Superseded, Duration::ZERO),
-                Wake::Stopping => self.leave(Reason::Stopping, LINGER),
+                Wake::Superseded => self.leave(Some(Reason::Superseded), Duration::ZERO),
+                Wake::Stopping => self.leave(Some(Reason::Stopping), LINGER),
             }
         }
     }
@@ -183,8 +197,12 @@ impl Link {
             Appending::Failed(_, at) => Some(*at),
             Appending::Nothing | Appending::UnderWay(..) => None,
         };
-        let timeouts =
-            [self.session.poll_timeout().map(Instant::from_std), retry, self.leaving.as_ref().map(|l| l.at_last)];
+        let timeouts = [
+            self.session.poll_timeout().map(Instant::from_std),
+            self.waiting.as_ref().map(|waiting| waiting.at_last),
+            retry,
+            self.leaving.as_ref().map(|leaving| leaving.at_last),
+        ];
         let timeout = timeouts.into_iter().flatten().min();
         let (stream, appending) = (&self.stream, &mut self.appending);
         Ok(tokio::select! {
@@ -219,7 +237,9 @@ impl Link {
             bytes = &bytes[self.session.handle_bytes(bytes, now)..];
             while let Some(event) = self.session.poll_event(now)? {
                 match event {
-                    Event::Hello(hello) => self.introduce(&hello, now)?,
+                    Event::Hello(hello) => {
+                        self.waiting = Some(Waiting { hello, at_last: Instant::now() + WELCOME_WITHIN });
+                    }
                     Event::Heartbeat(core, duty) => self.handle_heartbeat(core, duty),
                     Event::Dropped(why) => self.handle_dropped(why),
                     Event::Goodbye(reason) => self.handle_goodbye(reason),
@@ -263,6 +283,17 @@ impl Link {
 
 /// From the hello to the goodbye.
 impl Link {
+    /// Welcomes or refuses a sender that waits for it, as soon as what came from it before is committed.
+    fn welcome(&mut self) -> Result<(), Ended> {
+        let Some(Waiting { hello, at_last }) = self.waiting.take() else { return Ok(()) };
+        let is_settled = self.visitor.entrance.shared.peers.lock().is_settled(&hello);
+        if is_settled || Instant::now() >= at_last {
+            return self.introduce(&hello, now());
+        }
+        self.waiting = Some(Waiting { hello, at_last });
+        Ok(())
+    }
+
     fn introduce(&mut self, hello: &Hello, now: Now) -> Result<(), Ended> {
         let (shared, peer) = (&self.visitor.entrance.shared, self.visitor.address);
         // It ends in order from here on, so that the peer reads why. It can only fail on a socket that is closed already.
@@ -277,6 +308,7 @@ impl Link {
             received: begun.accepted,
             acknowledged: begun.accepted,
             clock: None,
+            core: CoreVerdict::Unknown,
         });
         let older = begun.supersedes.and_then(|older| shared.sessions.supersede(older));
         self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.number, now.instant));
@@ -285,8 +317,16 @@ impl Link {
         let accepted = begun.accepted;
         self.chase = Chase::begin(&shared.catching_up, node.as_str(), accepted, *newest, now.instant);
         tracing::info!(%peer, %node, %spool, epoch, newest, accepted, "sealed session begun");
-        if let Some(older) = older {
-            tracing::info!(%node, %peer, %older, "the node's older session ends");
+        match older {
+            Some(older) if older.ip() != peer.ip() => shared.complaints.about(peer.ip(), Kind::Session, |left_out| {
+                tracing::warn!(
+                    %node, %peer, %older, left_out,
+                    "the node's older session ends; if these are two machines, one has a copy of the other's state \
+                     directory: give it a name of its own and an empty state directory"
+                );
+            }),
+            Some(older) => tracing::info!(%node, %peer, %older, "the node's older session ends"),
+            None => {}
         }
         Ok(())
     }
@@ -294,6 +334,9 @@ impl Link {
     fn handle_heartbeat(&mut self, core: CoreVerdict, duty: Duty) {
         if let Some(bond) = &self.bond {
             bond.hear_heartbeat(core, duty);
+        }
+        if let Some(sealed) = &mut *self.entry.sealed() {
+            sealed.core = core;
         }
         self.tell();
     }
@@ -310,10 +353,10 @@ impl Link {
             bond.part(reason);
         }
         tracing::info!(peer = %self.visitor.address, node = self.node(), %reason, "the sender ends the session");
-        self.leave(Reason::Stopping, LINGER);
+        self.leave(None, LINGER);
     }
 
-    fn leave(&mut self, reason: Reason, within: Duration) {
+    fn leave(&mut self, reason: Option<Reason>, within: Duration) {
         self.leaving.get_or_insert(Leaving { reason, at_last: Instant::now() + within });
     }
 
@@ -321,8 +364,8 @@ impl Link {
     fn is_done(&mut self) -> bool {
         let Some(leaving) = &self.leaving else { return false };
         let is_done = self.session.is_settled() || Instant::now() >= leaving.at_last;
-        if is_done {
-            self.session.leave(leaving.reason);
+        if let (true, Some(reason)) = (is_done, leaving.reason) {
+            self.session.leave(reason);
         }
         is_done
     }
@@ -419,11 +462,8 @@ impl Link {
 
     /// Tells the sender what is committed.
     fn acknowledge(&mut self) {
-        if let Some(source) = self.session.source() {
-            let accepted = self.visitor.entrance.shared.peers.lock().accepted(source);
-            self.session.acknowledge(accepted);
-            self.tell();
-        }
+        self.session.acknowledge(&self.visitor.entrance.shared.peers.lock());
+        self.tell();
     }
 }
 

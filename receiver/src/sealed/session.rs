@@ -139,7 +139,8 @@ impl Session {
     }
 
     /// Answers the hello: welcomes the sender behind what is committed of its spool, or refuses it. An older session of the
-    /// same node and spool has to [leave](Self::leave) then.
+    /// same node and spool has to [leave](Self::leave) then. Best called when the peers are
+    /// [settled](Peers::is_settled), but within seconds.
     ///
     /// # Errors
     /// Why it was refused. Transmit what there is, and close the connection.
@@ -150,7 +151,7 @@ impl Session {
         self.welcomed = Some(Welcomed {
             begun,
             origins: Origins::new(&hello.node),
-            batch: Batch::from(source.clone()),
+            batch: Batch::sealed(source.clone(), begun.number),
             source,
             newest: begun.accepted,
             acknowledged: begun.accepted,
@@ -162,18 +163,17 @@ impl Session {
     /// What came since the last call, to be appended to the journal; `None`: nothing.
     pub fn take_batch(&mut self) -> Option<Batch> {
         let welcomed = self.welcomed.as_mut().filter(|welcomed| !welcomed.batch.is_empty())?;
-        Some(std::mem::replace(&mut welcomed.batch, Batch::from(welcomed.source.clone())))
+        Some(std::mem::replace(&mut welcomed.batch, Batch::sealed(welcomed.source.clone(), welcomed.begun.number)))
     }
 
-    /// Everything up to this sequence of the sender's spool is [committed](Peers::accepted), through whatever session it
-    /// came.
-    pub fn acknowledge(&mut self, accepted: u64) {
-        if let Some(welcomed) = &mut self.welcomed {
-            let sequence = accepted.min(welcomed.newest);
-            if sequence > welcomed.acknowledged {
-                welcomed.acknowledged = sequence;
-                self.server.acknowledge(sequence);
-            }
+    /// Acknowledges what is [committed](Peers::committed) of this session.
+    pub fn acknowledge(&mut self, peers: &Peers) {
+        if let Some(welcomed) = &mut self.welcomed
+            && let Some(accepted) = peers.accepted(&welcomed.source, welcomed.begun.number)
+            && accepted > welcomed.acknowledged
+        {
+            welcomed.acknowledged = accepted;
+            self.server.acknowledge(accepted);
         }
     }
 

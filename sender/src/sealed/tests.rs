@@ -421,6 +421,27 @@ fn of_two_copies_that_take_turns_none_loses_results() {
 }
 
 #[test]
+fn an_epoch_that_two_copies_began_belongs_to_one_of_them() {
+    let (node, mut peer) = (Node::new(), Peer::new());
+    let node = node.restart();
+    // The original went on for long.
+    peer.accepted.insert((SpoolId(ID), 1), 1 << 40);
+    let mut first = Node::on(copy(&node.disk));
+    let mut second = node;
+    first.append(0..5);
+    second.append(100..105);
+    // What it has given now lies before what it gives.
+    let mut second = second.restart();
+    for node in [&mut first, &mut second] {
+        while node.waiting() > 0 {
+            node.session(&mut peer);
+        }
+    }
+    assert_eq!(peer.numbers(), (0..5).chain(100..105).collect::<Vec<_>>());
+    assert_eq!((first.spool.epoch(), second.spool.epoch()), (2, 3));
+}
+
+#[test]
 fn a_power_cut_after_the_acknowledgement_does_not_make_the_peer_a_stranger() {
     for seed in 0..20 {
         let (mut node, mut peer) = (Node::new(), Peer::new());

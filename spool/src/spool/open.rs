@@ -120,7 +120,7 @@ impl<D: Disk> Spool<D> {
             }
             _ => (Identity::new(identity_if_new), FileState::Replaced),
         };
-        let given = segments.last.max(positions.highest());
+        let given = segments.last.max(segments.contained_through).max(positions.highest());
         let next = identity.ceiling.max(given.saturating_add(1));
         if identity_state != FileState::Found {
             identity.write(&*disk).map_err(trouble("write the identity"))?;
@@ -204,6 +204,8 @@ struct Segments<F> {
     by_base: BTreeMap<u64, Segment<F>>,
     /// The last sequence.
     last: u64,
+    /// Segments with a base up to this are contained in others: a new one with such a base would be taken for a leftover.
+    contained_through: u64,
     generations: u64,
     damage: DamageLog,
     torn_bytes: u64,
@@ -217,21 +219,21 @@ impl<F: DiskFile> Segments<F> {
         let mut found = Self {
             by_base: BTreeMap::new(),
             last: 0,
+            contained_through: 0,
             generations: 0,
             damage: DamageLog::default(),
             torn_bytes: 0,
             leftovers: 0,
         };
-        let mut contained_through = 0;
         let mut buffer = Vec::new();
         for base in &bases {
-            if *base <= contained_through && contained_through > 0 {
+            if *base <= found.contained_through && found.contained_through > 0 {
                 disk.remove(&crate::segment::file_name(*base))?;
                 found.leftovers += 1;
                 continue;
             }
             let segment = found.read_one(disk, *base, fallback_id, &mut buffer)?;
-            contained_through = contained_through.max(segment.header.through);
+            found.contained_through = found.contained_through.max(segment.header.through);
             let is_last = Some(base) == bases.last();
             found.take(disk, segment, is_last)?;
         }

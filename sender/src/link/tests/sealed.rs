@@ -196,6 +196,20 @@ async fn a_refusal_says_what_to_do() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_peer_that_knows_another_future_of_the_spool_gets_a_new_epoch() {
+    for claimed in [1, 1 << 40] {
+        let directory = tempfile::tempdir().unwrap();
+        let standby = Standby::start(Policy::Auto(psk())).await;
+        standby.state().claimed = claimed;
+        let sender = sender(directory.path(), standby.address, Policy::Auto(psk())).await;
+        submit(&sender, 1..4);
+        eventually("all is acknowledged", || sender.status().destinations[0].queued == 0).await;
+        assert_eq!(standby.state().sealed, numbers(1..4));
+        assert_eq!(standby.state().connections, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_waits_for_acknowledgements_and_says_goodbye() {
     let directory = tempfile::tempdir().unwrap();
     let standby = Standby::start(Policy::Auto(psk())).await;

@@ -56,6 +56,8 @@ pub(super) struct State {
     pub(super) errors: Vec<SealedError>,
     pub(super) core: CoreVerdict,
     pub(super) duty: Duty,
+    /// What it claims to have accepted in the first epoch.
+    pub(super) claimed: u64,
     accepted: BTreeMap<(SpoolId, u64), u64>,
 }
 
@@ -97,6 +99,7 @@ impl Standby {
             errors: Vec::new(),
             core: CoreVerdict::Unknown,
             duty: Duty::Unknown,
+            claimed: 0,
             accepted: BTreeMap::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -269,7 +272,8 @@ impl Sealed {
             self.server.refuse(reason);
             return;
         }
-        self.newest = state.accepted.get(&spool).copied().unwrap_or_default();
+        let claimed = if spool.1 == 1 { state.claimed } else { 0 };
+        self.newest = state.accepted.get(&spool).copied().unwrap_or(claimed);
         self.spool = Some(spool);
         self.server.welcome(self.newest, present());
     }
