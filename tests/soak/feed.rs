@@ -20,7 +20,7 @@ pub const SERVICES_PER_HOST: usize = 9;
 
 /// One in so many results of an object is longer than a pipe takes at once.
 const LONG_EVERY: u64 = 25;
-const LONG_LINES: u64 = 40;
+const LONG_LINES: u64 = 80;
 
 /// A host or a service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
