@@ -1,5 +1,6 @@
 //! A sender of `understudy run` in a directory of its own, and a core that hands its results over.
 
+use std::fmt::Write as _;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -18,24 +19,63 @@ use super::standby::{PASSWORD, write_secret};
 /// How long `understudy-ocsp` waits for an answer.
 const ANSWER_TIME: Duration = Duration::from_millis(600);
 
+/// Where a result is that was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// The sender has it.
+    Taken,
+    /// It is in the spill directory, and the sender may have it too.
+    Spilled,
+}
+
 /// The files of a sender, which outlive its processes.
 pub struct Master {
     pub directory: TempDir,
     config: PathBuf,
 }
 
+/// What a test wants to be different.
+pub struct Options<'a> {
+    /// The node's name.
+    pub name: &'a str,
+    /// Lines for `[sender]`.
+    pub sender: &'a str,
+    /// Names, and lines for `[[sender.destination]]`.
+    pub destinations: &'a [(&'a str, &'a str)],
+    /// The password of all destinations.
+    pub password: &'a str,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Options { name: "master", sender: "", destinations: &[], password: PASSWORD }
+    }
+}
+
 impl Master {
     /// A sender with one destination on this machine, which is called `standby`.
     pub fn new(port: u16, encryption: &str, max_size: &str) -> Self {
+        Master::with(&Options {
+            sender: &format!("spool.max_size = \"{max_size}\""),
+            destinations: &[("standby", &format!("address = \"127.0.0.1:{port}\"\nencryption = \"{encryption}\""))],
+            ..Options::default()
+        })
+    }
+
+    /// A sender in a directory of its own.
+    pub fn with(options: &Options<'_>) -> Self {
+        let Options { name, sender, destinations, password } = options;
         let directory = TempDir::new().unwrap();
         let path = directory.path().display();
         std::fs::create_dir(directory.path().join("state")).unwrap();
-        let toml = format!(
-            "[node]\nname = \"master\"\nstate_directory = \"{path}/state\"\ncontrol_socket = \"{path}/control.sock\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\n\
-             spill = \"{path}/spill\"\nspool.max_size = \"{max_size}\"\n\
-             [[sender.destination]]\nname = \"standby\"\naddress = \"127.0.0.1:{port}\"\n\
-             encryption = \"{encryption}\"\npassword = \"{PASSWORD}\"\n"
+        let mut toml = format!(
+            "[node]\nname = \"{name}\"\nstate_directory = \"{path}/state\"\n\
+             control_socket = \"{path}/control.sock\"\n[sender]\nsocket = \"{path}/ocsp.sock\"\n\
+             spill = \"{path}/spill\"\n{sender}\n"
         );
+        for (name, lines) in *destinations {
+            write!(toml, "[[sender.destination]]\nname = \"{name}\"\npassword = \"{password}\"\n{lines}\n").unwrap();
+        }
         let config = write_secret(&directory.path().join("master.toml"), &toml);
         Master { directory, config }
     }
@@ -65,11 +105,14 @@ impl Master {
 
     /// Does what `understudy-ocsp` does, without a process: hands the result over, and spills it where that fails.
     #[track_caller]
-    pub fn deliver(&self, handover: &HandOver) {
+    pub fn deliver(&self, handover: &HandOver) -> Delivered {
         match self.hand_over(handover) {
-            Ok(Answer::Taken) => {}
+            Ok(Answer::Taken) => Delivered::Taken,
             Ok(Answer::Refused(reason)) => panic!("refused: {reason}"),
-            Ok(Answer::Full) | Err(_) => drop(ocsp::spill::write(&self.spill(), handover).unwrap()),
+            Ok(Answer::Full) | Err(_) => {
+                ocsp::spill::write(&self.spill(), handover).unwrap();
+                Delivered::Spilled
+            }
         }
     }
 

@@ -98,8 +98,13 @@ impl Spill {
         }
         let mut taken = 0;
         for _ in 0..FILES_PER_TURN {
-            let Some(path) = self.pending.pop_front() else {
-                break;
+            let path = match self.next_file(now) {
+                Ok(Some(path)) => path,
+                Ok(None) => break,
+                Err(error) => {
+                    self.complain(&error, now);
+                    break;
+                }
             };
             match self.take(&path, intake, now) {
                 Ok(true) => taken += 1,
@@ -116,7 +121,14 @@ impl Spill {
         if taken > 0 {
             info!(results = taken, left = self.pending.len(), directory = %self.directory.display(), "spilled results taken");
         }
-        if self.pending.is_empty() { Directory::Empty } else { Directory::Backlog }
+        if taken < FILES_PER_TURN && self.pending.is_empty() { Directory::Empty } else { Directory::Backlog }
+    }
+
+    /// The oldest file. When all of a listing are taken, the directory is looked at again: what was spilled while they
+    /// waited is older than what the socket holds.
+    fn next_file(&mut self, now: Instant) -> io::Result<Option<PathBuf>> {
+        self.list_if_due(now)?;
+        Ok(self.pending.pop_front())
     }
 
     /// Takes one file. `false`: there is no room, the file stays.
@@ -288,6 +300,21 @@ mod tests {
         done(intake.outbox.confirm(0, u64::MAX));
         assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
         assert_eq!((queued(&intake).pop(), files(&directory).len()), (Some("late".into()), 0));
+    }
+
+    #[test]
+    fn what_was_spilled_while_older_files_waited_goes_ahead_of_the_socket_too() {
+        let directory = tempfile::tempdir().unwrap();
+        let (_spool, outbox) = full_outbox();
+        let (mut spill, mut intake) = (spill(&directory), on(outbox, Arc::default(), true));
+        spill::write(directory.path(), &handover(1, "first")).unwrap();
+        assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Backlog);
+        spill::write(directory.path(), &handover(2, "second")).unwrap();
+        done(intake.outbox.confirm(0, u64::MAX));
+        assert_eq!(spill.drain(&mut intake, Instant::now()), Directory::Empty);
+        assert_eq!(files(&directory), [""; 0]);
+        let queued = queued(&intake);
+        assert_eq!(queued[queued.len() - 2..], ["first", "second"]);
     }
 
     #[test]
