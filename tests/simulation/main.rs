@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::{Summary, World};
 
 /// How many runs there are.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 3_000;
 
 #[test]
 fn what_was_delivered_is_injected_in_order_whatever_fails() {

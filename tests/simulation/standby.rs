@@ -26,6 +26,8 @@ pub(crate) struct Standby {
     /// The file that remembers senders, as it was written last.
     remembered: Vec<u8>,
     process: Option<Process>,
+    /// What the last process had not committed when it was killed. The next one does, when it starts.
+    unsynced: Vec<CheckResult>,
     /// Everything that the core was given, in order.
     pub(crate) injected: Vec<CheckResult>,
 }
@@ -55,7 +57,15 @@ impl Standby {
     pub(crate) fn new(psk: Psk, random: &mut Random, now: Now) -> Self {
         let name = NodeName::try_from("standby").unwrap();
         let disk = SimulatedDisk::new();
-        let mut standby = Standby { name, psk, disk, remembered: Vec::new(), process: None, injected: Vec::new() };
+        let mut standby = Standby {
+            name,
+            psk,
+            disk,
+            remembered: Vec::new(),
+            process: None,
+            unsynced: Vec::new(),
+            injected: Vec::new(),
+        };
         assert!(standby.start(random, now), "the disk is empty");
         standby
     }
@@ -70,6 +80,7 @@ impl Standby {
         let Ok((mut spool, _)) = Spool::open_on(self.disk.clone(), options, random.bytes()) else {
             return false;
         };
+        self.unsynced.clear();
         spool.keep_positions(&[CORE], now.instant).unwrap();
         let reader = Reader::from(spool.position(CORE).unwrap() + 1);
         let peers = Peers::decode(&self.remembered).unwrap_or_default();
@@ -79,15 +90,16 @@ impl Standby {
 
     /// kill -9. Gives the connections that end by it.
     pub(crate) fn kill(&mut self) -> Vec<u64> {
-        self.process.take().map_or(Vec::new(), |process| process.links.into_keys().collect())
+        let Some(process) = self.process.take() else { return Vec::new() };
+        self.unsynced = process.uncommitted();
+        process.links.into_keys().collect()
     }
 
     /// The power fails. Gives the connections that end by it, and what was appended and not committed.
     pub(crate) fn cut_power(&mut self, seed: u64) -> (Vec<u64>, Vec<CheckResult>) {
-        let uncommitted = self.process.as_ref().map_or(Vec::new(), Process::uncommitted);
         let connections = self.kill();
         self.disk.cut_power(seed);
-        (connections, uncommitted)
+        (connections, std::mem::take(&mut self.unsynced))
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {

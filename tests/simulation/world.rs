@@ -346,6 +346,9 @@ impl World {
 impl World {
     fn check(&mut self) {
         let mut seen = BTreeSet::new();
+        // Of what a power cut took and a backup brought back, and of what the standby had half on its disk, some comes late.
+        let lost = self.told.iter().filter(|told| told.may_be_lost).map(|told| (told.service, told.number));
+        let out_of_order: BTreeSet<_> = lost.chain(self.torn.iter().copied()).collect();
         let mut newest = [None; SERVICES];
         let mut last = [None; SERVICES];
         for result in &self.standby.injected {
@@ -355,7 +358,7 @@ impl World {
                 self.summary.injected_again += 1;
                 continue;
             }
-            if !self.torn.contains(&(service, number)) {
+            if !out_of_order.contains(&(service, number)) {
                 assert!(newest[service] < Some(number), "service {service}: {number} after {:?}", newest[service]);
                 newest[service] = Some(number);
             }

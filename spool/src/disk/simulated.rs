@@ -85,9 +85,16 @@ impl SimulatedDisk {
         Self::default()
     }
 
-    /// Another disk with the same contents, as a backup has them.
+    /// Another disk with the same contents, as a backup has them: all of it is durable.
     pub fn copy(&self) -> Self {
-        SimulatedDisk { state: Arc::new(Mutex::new(self.lock().clone())) }
+        let mut state = self.lock().clone();
+        state.durable_names = state.names.clone();
+        state.name_changes.clear();
+        for inode in state.inodes.values_mut() {
+            inode.durable = inode.cached.clone();
+            inode.writes.clear();
+        }
+        SimulatedDisk { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Sets what goes wrong from now on.
