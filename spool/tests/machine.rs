@@ -108,7 +108,7 @@ fn as_filler_of_a_small_disk() {
     // Few keys, and nothing is dropped for a disk that is full for a while.
     let key = |n: u64| format!("key {}", n % 50);
     let fitted = (0..).take_while(|n| spool.append([new_record(&key(*n), &text)], now).is_ok()).count();
-    let almost = now + spool::DISK_FULL_PATIENCE - Duration::from_millis(1);
+    let almost = now + spool::DISK_FULL_PATIENCE / 2;
     let refused = spool.append([new_record(&key(0), &text)], almost).unwrap_err();
     assert!(matches!(spool.trouble(), Some(Trouble::DiskFull { .. })), "{refused}");
     assert_eq!(spool.records(), fitted as u64);
