@@ -106,17 +106,13 @@ impl Standby {
         self.disk.set_faults(faults);
     }
 
-    /// Syncs the journal; then what came is acknowledged.
+    /// Syncs the journal; what came can be acknowledged then.
     pub(crate) fn commit(&mut self, now: Now) {
         let Some(process) = &mut self.process else { return };
         let uncommitted = process.peers.begin_commit();
         match process.spool.commit(now.instant) {
             Ok(_) => process.peers.committed(uncommitted),
             Err(_) => process.peers.not_committed(uncommitted),
-        }
-        for link in process.links.values_mut() {
-            let Link::Sealed(sealed) = link else { continue };
-            sealed.session.acknowledge(&process.peers);
         }
     }
 
@@ -297,6 +293,7 @@ impl Process {
             }
             sealed.waiting.remove(0);
         }
+        sealed.session.acknowledge(&self.peers);
         if let Some(reason) = sealed.leaving
             && (sealed.session.is_settled() || random.once_in(20))
         {
