@@ -20,6 +20,7 @@ mod sealed;
 mod tests;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -199,8 +200,10 @@ impl<R: Resolve + Sync> Link<R> {
         let epoch = hello.epoch;
         let presence = *self.shared.presence.borrow();
         let settings = ClientSettings { hello, core: presence.core, stale_after: self.stale_after };
-        let mut random = [0; 32];
+        let (mut random, mut step) = ([0; 32], [0; 4]);
         getrandom::fill(&mut random).map_err(LinkError::Random)?;
+        getrandom::fill(&mut step).map_err(LinkError::Random)?;
+        let step = NonZeroU32::new(u32::from_le_bytes(step)).unwrap_or(NonZeroU32::MIN);
         let ability = self.ability();
         let greeting = ClientGreeting::new(classic, sealed.clone(), ability, settings, Ephemeral::new(random));
         match greet(&mut stream, peer, greeting).await? {
@@ -216,7 +219,8 @@ impl<R: Resolve + Sync> Link<R> {
             }
             Greeted::Sealed(client, early) => {
                 self.is_classic = false;
-                let mut exchange = Exchange::new(*client, &self.destination.name, epoch, ability, self.history.clone());
+                let history = self.history.clone();
+                let mut exchange = Exchange::new(*client, &self.destination.name, epoch, ability, history, step);
                 exchange.set_duty(presence.duty);
                 self.converse(stream, peer, exchange, &early, stop).await
             }
