@@ -253,7 +253,7 @@ impl<R: Resolve + Sync> Link<R> {
         if self.history.counts().acknowledged > acknowledged || begun.elapsed() > backoff::LONGEST {
             self.backoff.succeeded();
             self.failures.succeeded();
-        } else if is_welcomed && !outcome.as_ref().is_err_and(|error| error.needs_somebody()) {
+        } else if is_welcomed && !outcome.as_ref().is_err_and(LinkError::needs_somebody) {
             self.backoff.succeeded();
             if self.shared.outbox.depth(self.index).await == 0 {
                 self.failures.met();
