@@ -49,6 +49,20 @@ fn results_of_any_length_arrive_with_their_check_time_and_are_acknowledged() {
 }
 
 #[test]
+fn a_sender_that_falls_silent_is_told_from_one_that_was_refused() {
+    let (standby, core) = start();
+    let mut sender = SealedSender::connect(standby.address, &psk(), hello("master", 1, 9));
+    sender.send(&result(1, "host", "one"));
+    sender.wait_for_ack(1);
+    core.wait_for(1);
+    standby.daemon.wait_for("nothing was heard from the peer");
+    let said = standby.daemon.said();
+    let line = said.lines().find(|line| line.contains("nothing was heard from the peer")).unwrap();
+    assert!(line.contains("sealed session given up") && line.contains("node=\"master\" acknowledged=1"), "{line}");
+    assert!(!said.contains("session refused"), "{said}");
+}
+
+#[test]
 fn a_sender_that_comes_again_goes_on_behind_what_was_acknowledged_also_after_a_restart() {
     let (mut standby, core) = start();
     let mut sender = SealedSender::connect(standby.address, &psk(), hello("master", 1, 9));

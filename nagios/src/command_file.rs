@@ -15,8 +15,8 @@
 //! **Invariant:** a line is never continued in another FIFO than the one that it began in. Writes of at most
 //! [`PIPE_BUF`](crate::command::PIPE_BUF) bytes are atomic. A longer one may be taken in parts: the caller goes on with
 //! the rest. If the FIFO is replaced, or is seen without a reader, in the middle of such a line,
-//! [`CommandFileError::Torn`] tells the caller to begin that line again; in the same FIFO the torn part is ended with a
-//! newline first. (A reader that is replaced unnoticed between two parts may see the second part as a line: whoever can,
+//! [`CommandFileError::Torn`] tells the caller to begin that line again; in the same FIFO the torn part is ended first, also
+//! by the next process, if there is a [mark](CommandFile::with_mark). (A reader that is replaced unnoticed between two parts may see the second part as a line: whoever can,
 //! keeps lines within `PIPE_BUF` or uses the check-result directory.)
 //!
 //! The FIFO is kept open while nobody reads it, because what is in it survives only as long as some writer has it open.
@@ -34,8 +34,12 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use crate::command::atomic_writes;
+use crate::command::{PIPE_BUF, atomic_writes};
 pub use error::CommandFileError;
+
+/// Ends a torn line, if there is one. Else it is a custom command, which no core acts on. Not an empty line: after one, which
+/// it takes for malformed, Nagios 4.4.6 runs the command before the last of a read twice, and the last one not at all.
+const END_OF_LINE: &[u8] = b"[1] _UNDERSTUDY\n";
 
 /// A writer of the core's FIFO. Synchronous; every call returns at once, except [`CommandFile::wait_writable`].
 #[derive(Debug)]
@@ -43,6 +47,15 @@ pub struct CommandFile {
     path: PathBuf,
     open: Option<OpenFifo>,
     line: Line,
+    mark: Option<Mark>,
+}
+
+/// A file that exists while a part of a line may be in the FIFO. It outlives a killed process, as the FIFO does; a machine
+/// that stops takes the FIFO's content with it.
+#[derive(Debug)]
+struct Mark {
+    path: PathBuf,
+    is_set: bool,
 }
 
 #[derive(Debug)]
@@ -63,14 +76,24 @@ enum Line {
     Begun,
     /// A part was taken by a FIFO that is no longer open, and the caller does not know yet.
     Lost,
-    /// A part was taken by the open FIFO, and the caller was told to begin again: the part must be ended first.
+    /// A part was taken by the open FIFO, and the caller was told to begin again, or it was left by the process before: the
+    /// part must be ended first.
     Unended,
 }
 
 impl CommandFile {
     /// A command file at `path`; nothing is opened yet, and it need not exist.
     pub fn new(path: PathBuf) -> Self {
-        Self { path, open: None, line: Line::Complete }
+        Self { path, open: None, line: Line::Complete, mark: None }
+    }
+
+    /// Keeps a mark at `mark` while a line is longer than one write. If the process before left it, what may be a part of
+    /// a line is ended before anything is written.
+    #[must_use]
+    pub fn with_mark(self, mark: PathBuf) -> Self {
+        let is_set = mark.exists();
+        let line = if is_set { Line::Unended } else { self.line };
+        Self { line, mark: Some(Mark { path: mark, is_set }), ..self }
     }
 
     /// Where it is.
@@ -133,8 +156,10 @@ impl CommandFile {
     /// Makes the FIFO that is at the path now the open one.
     fn refresh(&mut self) -> Result<(), CommandFileError> {
         let inode = self.inode_at_path().inspect_err(|_| self.close())?;
-        if self.open.as_ref().is_none_or(|open| open.inode != inode) {
+        if self.open.as_ref().is_some_and(|open| open.inode != inode) {
             self.close();
+        }
+        if self.open.is_none() {
             self.open = Some(self.open_fifo()?);
         }
         if self.line == Line::Lost {
@@ -146,12 +171,18 @@ impl CommandFile {
 
     fn write_open(&mut self, bytes: &[u8]) -> Result<usize, CommandFileError> {
         if self.line == Line::Unended {
-            self.write_once(b"\n")?;
+            self.write_once(END_OF_LINE)?;
             self.line = Line::Complete;
+        }
+        if bytes.len() > PIPE_BUF {
+            self.mark.iter_mut().for_each(Mark::set);
         }
         let taken = self.write_once(bytes)?;
         if let Some(last) = taken.checked_sub(1) {
             self.line = if taken == bytes.len() || bytes[last] == b'\n' { Line::Complete } else { Line::Begun };
+        }
+        if self.line == Line::Complete {
+            self.mark.iter_mut().for_each(Mark::clear);
         }
         Ok(taken)
     }
@@ -217,6 +248,18 @@ impl CommandFile {
 
     fn error(&self, source: io::Error) -> CommandFileError {
         CommandFileError::new(&self.path, source)
+    }
+}
+
+impl Mark {
+    /// Where that fails, results matter more than the part of one that a kill could leave.
+    fn set(&mut self) {
+        self.is_set = self.is_set || File::create(&self.path).is_ok();
+    }
+
+    /// A mark that is left for nothing costs one line that does nothing.
+    fn clear(&mut self) {
+        self.is_set = self.is_set && fs::remove_file(&self.path).is_err();
     }
 }
 
@@ -403,6 +446,40 @@ mod tests {
         let mut core = stage.core();
         assert_eq!(drain(&mut core), line[..taken]);
         assert_eq!(stage.file.write(b"again\n").unwrap(), 6);
-        assert_eq!(drain(&mut core), b"\nagain\n");
+        assert_eq!(drain(&mut core), [END_OF_LINE, b"again\n"].concat());
+    }
+
+    #[test]
+    fn a_line_torn_by_a_killed_writer_is_ended_by_the_next() {
+        let mut stage = Stage::with_fifo();
+        let mut core = stage.core();
+        let mark = stage.directory.path().join("mark");
+        let next = || CommandFile::new(stage.directory.path().join("nagios.cmd")).with_mark(mark.clone());
+        let line = long_line();
+        let taken = next().write(&line).unwrap();
+        assert!(taken < line.len() && mark.exists());
+        assert_eq!(drain(&mut core), line[..taken]);
+        let mut file = next();
+        assert_eq!(file.write(b"whole\n").unwrap(), 6);
+        assert_eq!(file.write(b"next\n").unwrap(), 5);
+        assert_eq!(drain(&mut core), [END_OF_LINE, b"whole\nnext\n"].concat());
+        assert!(!mark.exists());
+        stage.file = next();
+        stage.file.write(b"a third one\n").unwrap();
+        assert_eq!(drain(&mut core), b"a third one\n");
+    }
+
+    #[test]
+    fn a_long_line_that_was_taken_leaves_no_mark() {
+        let stage = Stage::with_fifo();
+        let mut core = stage.core();
+        let mark = stage.directory.path().join("mark");
+        let mut file = CommandFile::new(stage.file.path().to_owned()).with_mark(mark.clone());
+        let (line, mut rest) = (long_line(), 0);
+        while rest < line.len() {
+            rest += file.write(&line[rest..]).unwrap();
+            drain(&mut core);
+            assert_eq!(mark.exists(), rest < line.len());
+        }
     }
 }

@@ -57,7 +57,8 @@ pub struct Counts {
     pub refused: u64,
     /// Results of sealed sessions that were dropped because they come from this very node.
     pub own: u64,
-    /// Results that were left out because another origin has told a newer one of the same object.
+    /// Results that were left out because another origin has told a newer one of the same object, or because they came
+    /// before over another path.
     pub older: u64,
     /// Results of sealed sessions that were left out because they were taken already.
     pub repeated: u64,

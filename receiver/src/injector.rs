@@ -74,7 +74,7 @@ impl Injector {
         let desk = Desk::new(refusal(config), wake.clone());
         let catching_up = Arc::new(CatchingUp::new(wake.clone()));
         let worker = Worker {
-            sink: Sink::new(&config.route, config.flavour),
+            sink: Sink::new(config),
             flavour: config.flavour,
             dump_file: config.dump_file.clone(),
             watch: config.journal.as_ref().map(|journal| CoreWatch::new(journal, &wake)),

@@ -8,8 +8,8 @@
 //! **Invariant:** when [`Journal::append`] has succeeded, the results survive the death of this process; after at most
 //! [`spool::COMMIT_WITHIN`] and one sync of the disk, a power cut. Only then they are acknowledged to sealed senders.
 //!
-//! **Invariant:** the order of the journal is the order of injection. What is older than what another origin has told is
-//! left out when it comes, under the lock that appending takes.
+//! **Invariant:** the order of the journal is the order of injection. What is older than what another origin has told, or came
+//! over another path before, is left out when it comes, under the lock that appending takes.
 //!
 //! **Invariant:** the position is never ahead of what the core's command file took. It is behind by what was taken in the
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.

@@ -1,5 +1,5 @@
 //! What becomes of a batch when the journal takes it: which results are new, which are older than what another origin has
-//! told, and what can be acknowledged when part of it did not fit.
+//! told or copies that came over another path, and what can be acknowledged when part of it did not fit.
 //!
 //! **Invariant:** the order of the journal is the order of injection; what is left out is left out here.
 //!
@@ -15,7 +15,7 @@ use spool::disk::Disk;
 use spool::{AppendCause, NewRecord, Reader, Spool};
 
 use crate::batch::Batch;
-use ages::{Ages, Fingerprint, Undo};
+use ages::{Ages, Fingerprint, Undo, Way};
 
 pub use ages::Fingerprints;
 
@@ -53,7 +53,7 @@ impl Ledger {
     }
 
     /// Appends the results of `batch`, of which `records` was made, but for those up to the sequence `had`, and those that are
-    /// older than what another origin has told. It is `second`, in Unix time.
+    /// older than what another origin has told, or came over another path already. It is `second`, in Unix time.
     pub fn append<D: Disk>(
         &mut self,
         spool: &mut Spool<D>,
@@ -81,14 +81,17 @@ impl Ledger {
 
     /// Decides which results pass, behind those that the journal has already; how many do not.
     fn leave_out_older(&mut self, batch: &Batch, records: &mut Records, repeated: usize, second: i64) -> usize {
+        let path = batch.source().map(|(source, _)| self.ages.node(source.node.as_str()));
         let mut origin = None;
         for (at, attributed) in batch.results().iter().enumerate().skip(repeated) {
-            let of_this = match &origin {
+            let origin = match &origin {
                 Some((name, origin)) if Arc::ptr_eq(name, &attributed.origin) => *origin,
-                _ => origin.insert((attributed.origin.clone(), self.ages.origin(&attributed.origin))).1,
+                _ => origin.insert((attributed.origin.clone(), self.ages.node(&attributed.origin))).1,
             };
+            // Of classic clients nobody knows more than that.
+            let way = Way { origin, path: path.unwrap_or(origin) };
             let object = records.fingerprints[at];
-            if let Some(undo) = self.ages.pass(object, of_this, attributed.result.check_time.seconds(), second) {
+            if let Some(undo) = self.ages.pass(object, way, attributed.result.check_time.seconds(), second) {
                 records.passed.push(Passed { at, undo });
             }
         }
@@ -151,7 +154,7 @@ impl Records {
     }
 }
 
-/// The newest result of each object, as the journal tells it.
+/// The last result of each object, as the journal tells it.
 fn remember<D: Disk>(spool: &Spool<D>) -> Ages {
     let mut ages = Ages::default();
     let fingerprints = ages.fingerprints();
@@ -172,7 +175,7 @@ fn remember<D: Disk>(spool: &Spool<D>) -> Ages {
             if of != origin.as_bytes() {
                 origin = String::from_utf8_lossy(of).into();
             }
-            let (object, origin) = (fingerprints.of(record.key), ages.origin(&origin));
+            let (object, origin) = (fingerprints.of(record.key), ages.node(&origin));
             ages.remember(object, origin, result.check_time.seconds());
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use config::Listener;
 use nsca::greeting::Policy;
+use nsca::sealed::SealedError;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -197,13 +198,23 @@ impl Entrance {
 
 /// What is said about them.
 impl Visitor {
-    /// A session was ended because of what they sent or did not send.
+    /// A session did not come about because of what they sent or did not send.
     pub(crate) fn refuse(&self, cause: Cause, reason: &dyn fmt::Display) {
         let Entrance { shared, listener, .. } = &*self.entrance;
         shared.counters.refuse(cause);
         shared.complaints.about(self.address.ip(), Kind::Session, |left_out| {
             let listener = listener.address;
             tracing::warn!(peer = %self.address, %listener, %reason, left_out, "session refused");
+        });
+    }
+
+    /// A sealed session with `node` was ended because of what it sent or did not send.
+    pub(crate) fn give_up(&self, node: &str, acknowledged: u64, error: &SealedError) {
+        let shared = &self.entrance.shared;
+        shared.counters.refuse(Cause::from(error));
+        shared.complaints.about(self.address.ip(), Kind::Session, |left_out| {
+            let peer = self.address;
+            tracing::warn!(%peer, node, acknowledged, reason = %error, left_out, "sealed session given up");
         });
     }
 

@@ -6,6 +6,7 @@ mod open;
 mod survivors;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,7 +94,7 @@ impl<D: Disk> Spool<D> {
         self.identity.id
     }
 
-    /// Counts the times that the spool fell back behind what a peer knew; from 1.
+    /// From 1; grows each time that the spool turns out to have fallen back behind what a peer knew.
     pub fn epoch(&self) -> u64 {
         self.identity.epoch
     }
@@ -102,14 +103,17 @@ impl<D: Disk> Spool<D> {
     /// was restored from an old copy, or cloned. The new epoch is on the disk when this returns. Records and positions stay
     /// as they are, and nothing is exposed in it.
     ///
+    /// It is later than the last one by `step`, which has to be random: copies that both begin a new epoch must not begin
+    /// the same one, since a peer would take the results of one for those of the other.
+    ///
     /// # Errors
     /// The epoch is the old one.
-    pub fn new_epoch(&mut self) -> Result<u64, Trouble> {
+    pub fn new_epoch(&mut self, step: NonZeroU32) -> Result<u64, Trouble> {
         // In this order: exposed too little costs another epoch, exposed too much costs results.
         let mut none = self.exposed.clone();
         none.reset();
         self.write_exposed(none)?;
-        let identity = Identity { epoch: self.identity.epoch + 1, ..self.identity };
+        let identity = Identity { epoch: self.identity.epoch + u64::from(step.get()), ..self.identity };
         self.write_identity(identity)?;
         Ok(self.identity.epoch)
     }

@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use common::{append, new_record, open, options, payloads, read_from};
@@ -88,11 +89,12 @@ fn a_new_epoch_lasts() {
     let (mut spool, _) = open(&disk);
     assert_eq!((spool.id(), spool.epoch()), (common::ID, 1));
     append(&mut spool, "key", "stays");
-    assert_eq!(spool.new_epoch().unwrap(), 2);
+    assert_eq!(spool.new_epoch(NonZeroU32::new(1).unwrap()).unwrap(), 2);
+    assert_eq!(spool.new_epoch(NonZeroU32::MAX).unwrap(), 2 + u64::from(u32::MAX));
     drop(spool);
     disk.cut_power(1);
     let (spool, _) = open(&disk);
-    assert_eq!((spool.id(), spool.epoch()), (common::ID, 2));
+    assert_eq!((spool.id(), spool.epoch()), (common::ID, 2 + u64::from(u32::MAX)));
 }
 
 #[test]

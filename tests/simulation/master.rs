@@ -220,7 +220,8 @@ impl Process {
             // An offer that was garbled on its way. Real networks have checksums; here it is as good as none.
             Ok(ClientGreeted::Classic(..)) => Step::Ended(SealedError::NotOffered),
             Ok(ClientGreeted::Sealed(client, rest)) => {
-                let mut exchange = Box::new(Exchange::new(*client, DESTINATION, epoch, ability, self.history.clone()));
+                let (history, step) = (self.history.clone(), random.step());
+                let mut exchange = Box::new(Exchange::new(*client, DESTINATION, epoch, ability, history, step));
                 assert_eq!(exchange.handle_bytes(rest, now), rest.len(), "a greeting's rest fits");
                 Step::GoesOn(Link::Sealed { number, exchange })
             }

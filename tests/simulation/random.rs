@@ -1,5 +1,7 @@
 //! Random numbers that follow from a seed.
 
+use std::num::NonZeroU32;
+
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -23,6 +25,11 @@ impl Random {
 
     pub(crate) fn number(&mut self) -> u64 {
         self.0.random()
+    }
+
+    /// As far as a new epoch is from the last one.
+    pub(crate) fn step(&mut self) -> NonZeroU32 {
+        NonZeroU32::new(self.0.random()).unwrap_or(NonZeroU32::MIN)
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {

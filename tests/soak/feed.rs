@@ -18,10 +18,10 @@ pub const FIRST_HOST: usize = 5;
 pub const HOSTS: usize = 50;
 pub const SERVICES_PER_HOST: usize = 9;
 
-/// One in so many results of an object is long. It still fits into one write of `PIPE_BUF` bytes: a receiver that is killed
-/// in the middle of a longer line leaves a piece of it in the command file.
+/// One in so many results of an object is longer than `PIPE_BUF`, so that a receiver that is killed may leave a piece of its
+/// line in the command file.
 const LONG_EVERY: u64 = 25;
-const LONG_LINES: u64 = 40;
+const LONG_LINES: u64 = 80;
 
 /// A host or a service.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

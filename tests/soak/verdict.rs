@@ -15,6 +15,9 @@ use super::recorder::Line;
 /// What scheduling may add to a time of the documentation on a busy machine.
 const BUSY: Duration = Duration::from_millis(250);
 
+/// How a receiver ends the piece of a line that the one before it may have left when it was killed.
+const END_OF_LINE: &[u8] = b"[1] _UNDERSTUDY";
+
 /// What a FIFO holds.
 const PIPE_BYTES: usize = 64 << 10;
 
@@ -42,11 +45,11 @@ pub struct Said {
 }
 
 impl Told {
-    /// Reads all lines. Each must be whole, and for the first time none comes after something newer of its object.
+    /// Reads all lines. Each must be whole, or be ended as a piece and come again, and for the first time none comes after something newer of its object.
     #[track_caller]
     pub fn of(lines: &[Line]) -> Self {
         let mut told = Told::default();
-        for line in lines {
+        for line in lines.iter().filter(|line| !line.text.ends_with(END_OF_LINE)) {
             let text = std::str::from_utf8(&line.text).expect("only what was fed");
             let (object, said) = parse(text).unwrap_or_else(|| panic!("a torn line: {text:?}"));
             told.take(object, said);
@@ -141,7 +144,10 @@ impl Bound {
     pub fn new(events: &Events, lines: &[Line]) -> Self {
         let told = Told::of(lines);
         let objects = told.last.len();
-        let shortest = lines.iter().map(|line| line.text.len() + 1).min().unwrap_or(1);
+        let pieces = lines.iter().filter(|line| line.text.ends_with(END_OF_LINE)).count();
+        assert!(pieces <= events.receiver_kills.len(), "{pieces} pieces");
+        let whole = lines.iter().filter(|line| !line.text.ends_with(END_OF_LINE));
+        let shortest = whole.map(|line| line.text.len() + 1).min().unwrap_or(1);
         let window = |kill: &ReceiverKill| {
             let since = kill.position_is_younger_than();
             lines.iter().filter(|line| line.at >= since && line.at <= kill.at).count() + PIPE_BYTES / shortest

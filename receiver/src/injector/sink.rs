@@ -48,10 +48,15 @@ impl Blocked {
 }
 
 impl Sink {
-    pub(super) fn new(route: &Route, flavour: Flavour) -> Self {
-        match route {
+    pub(super) fn new(config: &config::Receiver) -> Self {
+        let flavour = config.flavour;
+        match &config.route {
             Route::CommandFile(path) => {
-                Sink::CommandFile { file: CommandFile::new(path.clone()), flavour, lines: Vec::new(), taken: 0 }
+                let mut file = CommandFile::new(path.clone());
+                if let Some(journal) = &config.journal {
+                    file = file.with_mark(journal.directory.with_extension("torn"));
+                }
+                Sink::CommandFile { file, flavour, lines: Vec::new(), taken: 0 }
             }
             Route::CheckResults(path) => {
                 let directory = CheckResultDir::new(path.clone(), flavour);

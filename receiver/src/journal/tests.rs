@@ -109,6 +109,18 @@ fn what_is_left_out_is_accepted_too_even_if_nothing_is_left() {
 }
 
 #[test]
+fn a_copy_that_a_relay_sends_is_left_out_and_accepted() {
+    let mut stage = Stage::new();
+    stage.append(stage.batch(&[(1, "m", 10), (2, "m", 20)]));
+    stage.source = Source { node: NodeName::try_from("relay").unwrap(), spool: SpoolId([2; 16]), epoch: 1 };
+    stage.session = stage.begin().number;
+    stage.append(stage.batch(&[(1, "m", 10), (2, "m", 20), (3, "m", 21)]));
+    stage.commit();
+    assert_eq!((stage.seconds(), stage.accepted()), (vec![10, 20, 21], Some(3)));
+    assert_eq!(stage.journal.counters.read().older, 2);
+}
+
+#[test]
 fn a_session_that_was_superseded_has_nothing_taken_any_more() {
     let mut stage = Stage::new();
     let late = stage.batch(&[(1, "m", 10)]);

@@ -408,7 +408,10 @@ impl Link {
             Some(Ended::Session(SealedError::CutOff)) if node.is_some() => {
                 tracing::info!(%peer, node, acknowledged, "sealed session cut off");
             }
-            Some(Ended::Session(error)) => self.visitor.refuse(Cause::from(&error), &error),
+            Some(Ended::Session(error)) => match node {
+                Some(node) => self.visitor.give_up(node, acknowledged, &error),
+                None => self.visitor.refuse(Cause::from(&error), &error),
+            },
             Some(Ended::Refused(reason)) => self.visitor.refuse(reason.into(), &Ended::Refused(reason)),
         }
     }

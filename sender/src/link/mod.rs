@@ -13,12 +13,14 @@ mod batch;
 mod classic;
 mod connect;
 mod error;
+mod failures;
 mod record;
 mod sealed;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,9 +55,7 @@ pub use record::{Ended, Heard};
 pub(crate) use sealed::FAREWELL_TIME;
 
 use error::LinkError;
-
-/// Failures in a row from which on somebody must act.
-const FAILURES_TO_ACT: u32 = 8;
+use failures::Failures;
 
 /// How many results are encoded before they are written; bounds the memory of one link to some 400 KiB. Not fewer:
 /// a stock daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
@@ -104,7 +104,7 @@ pub(crate) struct Link<R> {
     /// Whether the daemon has taken a packet that it could have refused since the last failure.
     proven: bool,
     random: StdRng,
-    failures: Throttle,
+    failures: Failures,
     truncations: Throttle,
 }
 
@@ -139,7 +139,7 @@ impl<R: Resolve + Sync> Link<R> {
             is_classic: false,
             proven: false,
             random,
-            failures: Throttle::default(),
+            failures: Failures::default(),
             truncations: Throttle::default(),
         }
     }
@@ -200,8 +200,10 @@ impl<R: Resolve + Sync> Link<R> {
         let epoch = hello.epoch;
         let presence = *self.shared.presence.borrow();
         let settings = ClientSettings { hello, core: presence.core, stale_after: self.stale_after };
-        let mut random = [0; 32];
+        let (mut random, mut step) = ([0; 32], [0; 4]);
         getrandom::fill(&mut random).map_err(LinkError::Random)?;
+        getrandom::fill(&mut step).map_err(LinkError::Random)?;
+        let step = NonZeroU32::new(u32::from_le_bytes(step)).unwrap_or(NonZeroU32::MIN);
         let ability = self.ability();
         let greeting = ClientGreeting::new(classic, sealed.clone(), ability, settings, Ephemeral::new(random));
         match greet(&mut stream, peer, greeting).await? {
@@ -217,7 +219,8 @@ impl<R: Resolve + Sync> Link<R> {
             }
             Greeted::Sealed(client, early) => {
                 self.is_classic = false;
-                let mut exchange = Exchange::new(*client, &self.destination.name, epoch, ability, self.history.clone());
+                let history = self.history.clone();
+                let mut exchange = Exchange::new(*client, &self.destination.name, epoch, ability, history, step);
                 exchange.set_duty(presence.duty);
                 self.converse(stream, peer, exchange, &early, stop).await
             }
@@ -242,12 +245,19 @@ impl<R: Resolve + Sync> Link<R> {
             stream,
             address,
             exchange,
+            is_welcomed: false,
         };
         let outcome = conversation.run(early, stop).await;
         self.history = conversation.exchange.history().clone();
+        let is_welcomed = conversation.is_welcomed;
         if self.history.counts().acknowledged > acknowledged || begun.elapsed() > backoff::LONGEST {
             self.backoff.succeeded();
-            self.failures = Throttle::default();
+            self.failures.succeeded();
+        } else if is_welcomed && !outcome.as_ref().is_err_and(LinkError::needs_somebody) {
+            self.backoff.succeeded();
+            if self.shared.outbox.depth(self.index).await == 0 {
+                self.failures.met();
+            }
         }
         outcome
     }
@@ -303,13 +313,10 @@ impl<R: Resolve + Sync> Link<R> {
         self.record.note_delivered(results);
         self.proven = true;
         self.backoff.succeeded();
+        self.failures.succeeded();
         self.batch_size.taken();
         debug!(destination = self.destination.name, results, "delivered");
-        let is_back = self.record.clear_failure();
-        if is_back {
-            self.failures = Throttle::default();
-        }
-        is_back
+        self.record.clear_failure()
     }
 
     /// Logs the failure and gives the pause after it.
@@ -320,13 +327,14 @@ impl<R: Resolve + Sync> Link<R> {
             self.batch_size.refused();
         }
         let (destination, address) = (&self.destination.name, &self.destination.address);
-        let (failures, queued) = (self.backoff.failures(), self.shared.outbox.depth(self.index).await);
+        let is_news = self.failures.count(error, Instant::now());
+        let (failures, queued) = (self.failures.in_a_row(), self.shared.outbox.depth(self.index).await);
         self.record.fail(error.to_string());
         if error.is_stop() {
             info!(destination, %address, %error, queued, "the results wait until the destination is back");
-        } else if self.failures.count(1, Instant::now()).is_none() {
+        } else if !is_news {
             debug!(destination, %address, %error, failures, queued, ?pause, "not delivered");
-        } else if failures < FAILURES_TO_ACT && !error.needs_somebody() {
+        } else if !self.failures.need_somebody(error) {
             warn!(destination, %address, %error, failures, queued, "not delivered; the results wait and are sent again");
         } else {
             error!(destination, %address, %error, failures, queued, "not delivered; the results wait until somebody acts");

@@ -38,6 +38,8 @@ pub(crate) struct Conversation<'l> {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
     pub(crate) exchange: Exchange,
+    /// The peer took the session.
+    pub(crate) is_welcomed: bool,
 }
 
 impl Conversation<'_> {
@@ -147,6 +149,7 @@ impl Conversation<'_> {
             Event::Welcome(node) => {
                 let (destination, address) = (self.destination, self.address);
                 info!(destination, %address, %node, "sealed session begun");
+                self.is_welcomed = true;
                 self.record.clear_failure();
                 self.record.note_welcome(node);
             }

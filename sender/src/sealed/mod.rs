@@ -26,6 +26,7 @@ mod stock;
 mod tests;
 
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use nagios::stored;
@@ -66,6 +67,8 @@ pub struct Exchange {
     epoch: u64,
     ability: PeerAbility,
     history: History,
+    /// How much later a new epoch is.
+    step: NonZeroU32,
     state: State,
 }
 
@@ -126,10 +129,18 @@ pub fn hello<D: Disk>(node: &NodeName, spool: &Spool<D>) -> Hello {
 
 impl Exchange {
     /// A session that `client` begins, whose [`hello`] named `epoch`. `destination` is the name of the position in the spool,
-    /// `ability` what the disk knows of the peer, and `history` what the session before this one left.
-    pub fn new(client: Client, destination: &str, epoch: u64, ability: PeerAbility, history: History) -> Exchange {
+    /// `ability` what the disk knows of the peer, and `history` what the session before this one left. `step` is random, for
+    /// [`Spool::new_epoch`].
+    pub fn new(
+        client: Client,
+        destination: &str,
+        epoch: u64,
+        ability: PeerAbility,
+        history: History,
+        step: NonZeroU32,
+    ) -> Exchange {
         let destination = destination.to_owned();
-        Exchange { client, destination, epoch, ability, history, state: State::Greeting }
+        Exchange { client, destination, epoch, ability, history, step, state: State::Greeting }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -252,7 +263,7 @@ impl Exchange {
             State::Estranged { is_renewed: is_renewed @ false, .. } => {
                 // Another destination's link may have found out first.
                 if spool.epoch() == self.epoch {
-                    spool.new_epoch()?;
+                    spool.new_epoch(self.step)?;
                 }
                 *is_renewed = true;
             }

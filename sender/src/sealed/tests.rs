@@ -32,6 +32,7 @@ struct Node {
     spool: Spool<SimulatedDisk>,
     history: History,
     ability: PeerAbility,
+    step: NonZeroU32,
 }
 
 /// A result as the receiver has it.
@@ -81,7 +82,7 @@ impl Node {
     fn on(disk: SimulatedDisk) -> Node {
         let spool = open(&disk);
         let history = History::new(&spool, STANDBY);
-        Node { disk, spool, history, ability: PeerAbility::CanSeal }
+        Node { disk, spool, history, ability: PeerAbility::CanSeal, step: NonZeroU32::MIN }
     }
 
     /// Ends in order, and starts again.
@@ -121,7 +122,7 @@ impl Node {
         };
         let server = Server::new(&psk(), &init, settings, Ephemeral::new([2; 32]), now);
         Session {
-            exchange: Exchange::new(client, STANDBY, epoch, self.ability, self.history.clone()),
+            exchange: Exchange::new(client, STANDBY, epoch, self.ability, self.history.clone(), self.step),
             server,
             now,
             upgrade_left: UPGRADE_BYTES,
@@ -381,6 +382,26 @@ fn a_restored_copy_begins_a_new_epoch_and_loses_nothing() {
     assert_eq!(peer.numbers()[20..], again, "what the copy did not know to be delivered comes twice");
     assert!(peer.results[20..].iter().all(|got| got.epoch == 2));
     assert_eq!(restored.waiting(), 0);
+}
+
+#[test]
+fn two_copies_that_find_out_together_begin_epochs_of_their_own() {
+    let (node, mut peer) = (Node::new(), Peer::new());
+    let mut node = node.restart();
+    let mut copies =
+        [3, 70_000].map(|step| Node { step: NonZeroU32::new(step).unwrap(), ..Node::on(node.disk.copy()) });
+    node.append(0..20);
+    node.session(&mut peer);
+    for (copy, first) in copies.iter_mut().zip([100, 200]) {
+        copy.append(first..first + 5);
+        assert!(matches!(copy.session(&mut peer).error, Some(SealedError::PeerAhead { .. })));
+    }
+    for copy in &mut copies {
+        assert!(copy.session(&mut peer).error.is_none());
+        assert_eq!(copy.waiting(), 0);
+    }
+    assert_eq!(copies.map(|copy| copy.spool.epoch()), [4, 70_001]);
+    assert_eq!(peer.numbers()[20..], (100..105).chain(200..205).collect::<Vec<_>>());
 }
 
 #[test]

@@ -94,6 +94,16 @@ async fn heartbeats_tell_how_both_nodes_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_welcomes_and_leaves_is_met_again_soon() {
+    let directory = tempfile::tempdir().unwrap();
+    let standby = Standby::start(Policy::Auto(psk())).await;
+    standby.state().act = Act::Leave(Reason::Stopping);
+    let _sender = sender(directory.path(), standby.address, Policy::Auto(psk())).await;
+    // Pauses that grow would leave time for six.
+    eventually("it was met often", || standby.state().connections >= 10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_cut_it_goes_on_where_acknowledgements_ended() {
     let directory = tempfile::tempdir().unwrap();
     let standby = Standby::start(Policy::Auto(psk())).await;
