@@ -163,7 +163,7 @@ fn issue(config: &Config, failover: &config::Failover, receiver: Option<&Receive
     }
 }
 
-/// Issues through the receiver. What was issued before about the same and still waits, the receiver drops by itself.
+/// Issues through the receiver.
 struct ByReceiver(Commands);
 
 impl Issue for ByReceiver {
