@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use config::Config;
-use control::{Answer, Handler, Request, Status};
+use control::{Answer, EventKind, Handler, Request, Status};
+use failover::Handle;
+use failover::event::Kind;
+use failover::machine::{Confirmed, Refused};
 use sender::ForgetError;
 
 use crate::report;
@@ -23,6 +26,13 @@ impl Handler for Answers {
         match request {
             Request::Status => Answer::Status(Box::new(self.status().await)),
             Request::Forget { destination } => tokio::task::block_in_place(|| self.forget(&destination)),
+            Request::Takeover { reason } => self.order(async |stage| stage.takeover(reason).await).await,
+            Request::HandBack => self.order(async |stage| stage.hand_back().await).await,
+            Request::Hold { reason } => self.order(async |stage| stage.hold(reason).await).await,
+            Request::Release => self.order(async |stage| stage.release().await).await,
+            Request::Event { kind, state, state_type } => {
+                self.order(async |stage| stage.event(kind_of(kind), &state, &state_type).await).await
+            }
         }
     }
 }
@@ -32,6 +42,11 @@ impl Answers {
         let Answers { config, started, roles } = self;
         let receiver = match roles.receiver.as_ref().zip(config.receiver.as_ref()) {
             Some((role, config)) => Some(report::receiver(config, role.addresses(), role.status().await)),
+            None => None,
+        };
+        let failover = match &roles.stage.controller {
+            // One that has ended says so to whoever orders something.
+            Some(controller) => controller.handle().status().await.ok().map(report::failover),
             None => None,
         };
         let sender = roles.sender.as_ref().zip(config.sender.as_ref());
@@ -49,8 +64,22 @@ impl Answers {
             core,
             sender,
             receiver,
+            failover,
         };
         status.judged()
+    }
+
+    /// What is for the failover controller.
+    async fn order(&self, order: impl AsyncFnOnce(Handle) -> Result<Confirmed, Refused>) -> Answer {
+        let Some(controller) = &self.roles.stage.controller else {
+            let reason = "this daemon takes no part in failover: add a [failover] section to its configuration and restart \
+                          it, or ask the other node's daemon";
+            return Answer::Refused { reason: reason.to_owned() };
+        };
+        match order(controller.handle()).await {
+            Ok(Confirmed { notes }) => Answer::Done { notes },
+            Err(Refused { reason }) => Answer::Refused { reason },
+        }
     }
 
     /// Blocks on the disk.
@@ -65,5 +94,13 @@ impl Answers {
             }
             Err(error @ ForgetError::Io { .. }) => Answer::Refused { reason: error.to_string() },
         }
+    }
+}
+
+/// The controller's word for it.
+pub(crate) fn kind_of(kind: EventKind) -> Kind {
+    match kind {
+        EventKind::Host => Kind::Host,
+        EventKind::Service => Kind::Service,
     }
 }

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use control::{EventKind, Request};
 
 use crate::daemon::Daemon;
-use crate::{DEFAULT_CONFIG, EXIT_USAGE, config_check, demo, forget, key, run, status};
+use crate::{DEFAULT_CONFIG, EXIT_USAGE, config_check, demo, forget, key, operator, run, status};
 
 /// A warm standby for Nagios, Icinga 1 and Naemon.
 ///
@@ -46,6 +47,45 @@ enum Command {
     Forget {
         /// The destination's name in the configuration
         destination: String,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Takes this node's core on stage, and holds it there until a release or hand-back
+    Takeover {
+        /// Why; it is shown with the hold
+        #[arg(default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Takes this node's core off stage, and holds it there until a release or takeover
+    HandBack {
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Keeps this node where it is, on stage or off it, until a release
+    Hold {
+        /// Why; it is shown with the hold
+        #[arg(default_value = "")]
+        reason: String,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Ends a hold: the node decides for itself again
+    Release {
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// For event handlers of the standby's core: tells how the master is
+    ///
+    /// Without a running daemon, the commands that follow from it are written to the core at once.
+    Event {
+        /// Whether it is about the master's host, or the service that watches its core
+        kind: EventOf,
+        /// $HOSTSTATE$ or $SERVICESTATE$
+        state: String,
+        /// $HOSTSTATETYPE$ or $SERVICESTATETYPE$
+        state_type: String,
         #[command(flatten)]
         daemon: Daemon,
     },
@@ -92,6 +132,12 @@ struct Untouched {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
+enum EventOf {
+    Host,
+    Service,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
 enum DemoCore {
     /// Miniature cores that are part of this program
     Builtin,
@@ -115,6 +161,17 @@ pub(crate) fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check(file)) => config_check::main(&file.config),
         Command::Status { json, daemon } => status::main(&daemon, json),
         Command::Forget { destination, daemon } => forget::main(&daemon, &destination),
+        Command::Takeover { reason, daemon } => operator::order(&daemon, &Request::Takeover { reason }),
+        Command::HandBack { daemon } => operator::order(&daemon, &Request::HandBack),
+        Command::Hold { reason, daemon } => operator::order(&daemon, &Request::Hold { reason }),
+        Command::Release { daemon } => operator::order(&daemon, &Request::Release),
+        Command::Event { kind, state, state_type, daemon } => {
+            let kind = match kind {
+                EventOf::Host => EventKind::Host,
+                EventOf::Service => EventKind::Service,
+            };
+            operator::event(&daemon, kind, state, state_type)
+        }
         Command::Key => key::main(),
         Command::Demo { core } => demo::main(core.map(|core| match core {
             DemoCore::Builtin => ::demo::CoreKind::Builtin,

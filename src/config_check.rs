@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use config::{Config, Core, KeySource, Receiver, Route, Sender};
+use config::{Config, Core, Failover, KeySource, Receiver, Role, Route, Sender};
 use nsca::greeting::Policy;
 
 use crate::EXIT_USAGE;
@@ -29,6 +29,9 @@ fn print(path: &Path, config: &Config) {
     }
     if let Some(receiver) = &config.receiver {
         print_receiver(receiver);
+    }
+    if let Some(failover) = &config.failover {
+        print_failover(failover);
     }
     if let Some(core) = &config.core {
         print_core(core);
@@ -88,6 +91,20 @@ fn print_receiver(receiver: &Receiver) {
     if let Some(rate) = receiver.max_rate {
         println!("    at most {rate} results per second");
     }
+}
+
+fn print_failover(failover: &Failover) {
+    match failover.role {
+        Role::Standby => println!("  a failover controller that takes over when the master's core is gone"),
+        Role::Master => println!("  a failover controller that keeps silent while a standby is active"),
+    }
+    if let Some(heartbeat) = &failover.heartbeat {
+        println!("    and listens to the heartbeat of node {:?}", heartbeat.node.as_str());
+    }
+    for probe in &failover.probes {
+        println!("    and runs the probe {:?}", probe.plugin.name);
+    }
+    println!("    and switches the core through {}", failover.command_file.display());
 }
 
 /// Whether sessions are sealed, and with which key.

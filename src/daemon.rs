@@ -38,6 +38,11 @@ impl Daemon {
         }
     }
 
+    /// The daemon's configuration file, whether it can be read or not.
+    pub(crate) fn config(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new(DEFAULT_CONFIG))
+    }
+
     fn socket(&self) -> Result<PathBuf, ConfigError> {
         let default = Path::new(DEFAULT_CONFIG);
         match (&self.socket, &self.config) {

@@ -11,8 +11,10 @@ mod forget;
 mod key;
 mod logging;
 mod notify;
+mod operator;
 mod report;
 mod run;
+mod stage;
 mod status;
 
 use std::ffi::OsString;

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use control::status::{
-    ByCause, Core, Destination, Intake, LastError, Listener, Queue, Receiver, ReceiverSession, RememberedNode, Sender,
-    SessionKind,
+    ByCause, Core, Destination, Failover, Hold, Intake, LastError, Listener, Plugin, Queue, Receiver, ReceiverSession,
+    RememberedNode, Sender, SessionKind, Transition,
 };
+use failover::controller::{CoreStatus, PluginStatus};
+use failover::machine::{Flag, State};
 use nagios::command_file::{CommandFile, CommandFileError};
 use receiver::{Counts, JournalStatus, NodeStatus, SessionStatus};
 use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
@@ -156,6 +158,71 @@ fn node(status: NodeStatus) -> RememberedNode {
 
 fn causes<const N: usize>(counts: [(u64, &str); N]) -> ByCause {
     counts.into_iter().map(|(number, cause)| (cause.to_owned(), number)).collect()
+}
+
+/// The failover controller's part.
+pub(crate) fn failover(status: failover::Status) -> Failover {
+    let failover::Status { role, state, since, why, hold, in_force, core, shown, not_issued, .. } = status;
+    let failover::Status { heartbeat, waits_for, probes, witnesses, history, .. } = status;
+    let flags = shown.map(|shown| shown.flags).unwrap_or_default();
+    Failover {
+        role: match role {
+            config::Role::Standby => "standby".to_owned(),
+            config::Role::Master => "master".to_owned(),
+        },
+        state: state_name(state),
+        state_seconds: seconds_since(since),
+        why,
+        hold: hold.map(|hold| Hold { reason: hold.reason, seconds: seconds_since(hold.since) }),
+        in_force,
+        core: match core {
+            CoreStatus::Unknown => "unknown".to_owned(),
+            CoreStatus::Gone => "gone".to_owned(),
+            CoreStatus::Running => "running".to_owned(),
+        },
+        flags: flags.into_iter().map(|(flag, on)| (flag_name(flag).to_owned(), on)).collect(),
+        trouble: not_issued,
+        heartbeat: heartbeat.map(str::to_owned),
+        waits_for: waits_for.map(str::to_owned),
+        probes: probes.into_iter().map(plugin).collect(),
+        witnesses: witnesses.into_iter().map(plugin).collect(),
+        transitions: history.into_iter().map(transition).collect(),
+    }
+}
+
+fn state_name(state: State) -> String {
+    match state {
+        State::Standby => "standby",
+        State::Suspect => "suspect",
+        State::Active => "active",
+        State::HandingBack => "handing-back",
+    }
+    .to_owned()
+}
+
+fn flag_name(flag: Flag) -> &'static str {
+    match flag {
+        Flag::ServiceChecks => "service_checks",
+        Flag::HostChecks => "host_checks",
+        Flag::Notifications => "notifications",
+        Flag::ObsessOverServices => "obsessing_over_services",
+        Flag::ObsessOverHosts => "obsessing_over_hosts",
+    }
+}
+
+fn plugin(status: PluginStatus) -> Plugin {
+    let PluginStatus { name, state, output, at, took: _ } = status;
+    Plugin { name, state, output, age_seconds: at.map(seconds_since) }
+}
+
+fn transition(transition: failover::machine::Transition) -> Transition {
+    let failover::machine::Transition { from, to, why, at } = transition;
+    Transition { from: state_name(from), to: state_name(to), why, age_seconds: seconds_since(at) }
+}
+
+/// How long ago that was by the clock; zero if it is yet to come.
+fn seconds_since(unix: i64) -> u64 {
+    unix_seconds().saturating_sub(u64::try_from(unix).unwrap_or_default())
 }
 
 /// The clock.

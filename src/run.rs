@@ -13,6 +13,7 @@ use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::answers::Answers;
+use crate::stage::Stage;
 use crate::{EXIT_USAGE, logging, notify};
 
 /// How long the daemon may take to send and inject what is waiting when it is told to stop. Shorter than the 90 s
@@ -78,8 +79,9 @@ fn bind_control(socket: &Path) -> Result<Option<Control>, BindError> {
 
 /// What runs.
 pub(crate) struct Roles {
-    pub(crate) receiver: Option<Receiver>,
-    pub(crate) sender: Option<Sender>,
+    pub(crate) receiver: Option<Arc<Receiver>>,
+    pub(crate) sender: Option<Arc<Sender>>,
+    pub(crate) stage: Stage,
 }
 
 impl Roles {
@@ -107,16 +109,25 @@ impl Roles {
         for config::Destination { name, address, .. } in config.sender.iter().flat_map(|sender| &sender.destinations) {
             tracing::info!(%node, destination = name, %address, "sender sends");
         }
-        Ok(Roles { receiver, sender })
+        let (receiver, sender) = (receiver.map(Arc::new), sender.map(Arc::new));
+        let stage = Stage::start(config, receiver.as_ref(), sender.as_ref())?;
+        if let Some(failover) = &config.failover {
+            tracing::info!(%node, role = ?failover.role, mode = ?failover.mode, "failover watches");
+        }
+        Ok(Roles { receiver, sender, stage })
     }
 
-    /// The receiver first: what it has accepted by then is relayed.
+    /// Whoever decides first, so that nothing changes any more; then the receiver: what it has accepted by then is relayed.
     async fn stop(self) {
+        const ALONE: &str = "nobody else holds a role once the stage is empty";
+        self.stage.stop().await;
         if let Some(receiver) = self.receiver {
+            let receiver = Arc::into_inner(receiver).expect(ALONE);
             let counts = receiver.stop(GRACE).await;
             tracing::info!(?counts, "receiver stopped");
         }
         if let Some(sender) = self.sender {
+            let sender = Arc::into_inner(sender).expect(ALONE);
             let ended = sender.stop(GRACE).await;
             tracing::info!(?ended, "sender stopped");
         }

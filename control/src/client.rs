@@ -123,6 +123,18 @@ impl Client {
         }
     }
 
+    /// Carries out an order or an event for the failover controller. What the operator should know besides.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub fn order(&self, order: &Request) -> Result<Vec<String>, ClientError> {
+        match self.ask(order)? {
+            Answer::Done { notes } => Ok(notes),
+            other => Err(self.unexpected(other)),
+        }
+    }
+
     /// Any request; the answer may be [`Answer::Refused`].
     ///
     /// # Errors

@@ -12,6 +12,13 @@
 //! ◀ {"protocol":1,"answer":"nothing-to-forget"}           it knew of nothing
 //! ◀ {"protocol":1,"answer":"no-such-destination","known":["standby"]}
 //!
+//! ▶ {"protocol":1,"request":"takeover","reason":"maintenance"}
+//! ▶ {"protocol":1,"request":"hand-back"}
+//! ▶ {"protocol":1,"request":"hold","reason":"maintenance"}
+//! ▶ {"protocol":1,"request":"release"}
+//! ▶ {"protocol":1,"request":"event","kind":"service","state":"CRITICAL","state_type":"HARD"}
+//! ◀ {"protocol":1,"answer":"done","notes":["…"]}          to each of these five: what the operator should know besides
+//!
 //! ◀ {"protocol":1,"answer":"refused","reason":"…"}        to any request: why not, and what to do
 //! ```
 //!
@@ -43,6 +50,39 @@ pub enum Request {
         /// Its name in the configuration.
         destination: String,
     },
+    /// To go on stage, and to hold.
+    Takeover {
+        /// Why, in the operator's words; may be empty.
+        reason: String,
+    },
+    /// To leave the stage, and to hold.
+    HandBack,
+    /// To stay on stage or off it until a release.
+    Hold {
+        /// Why, in the operator's words; may be empty.
+        reason: String,
+    },
+    /// To decide for itself again.
+    Release,
+    /// To take what an event handler of the core was called with.
+    Event {
+        /// Whose state it is.
+        kind: EventKind,
+        /// `$HOSTSTATE$` or `$SERVICESTATE$`.
+        state: String,
+        /// `$HOSTSTATETYPE$` or `$SERVICESTATETYPE$`.
+        state_type: String,
+    },
+}
+
+/// Whose state an event handler tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The master's host.
+    Host,
+    /// The service that watches the master's core.
+    Service,
 }
 
 impl Request {
@@ -50,7 +90,12 @@ impl Request {
     pub fn only_asks(&self) -> bool {
         match self {
             Request::Status => true,
-            Request::Forget { .. } => false,
+            Request::Forget { .. }
+            | Request::Takeover { .. }
+            | Request::HandBack
+            | Request::Hold { .. }
+            | Request::Release
+            | Request::Event { .. } => false,
         }
     }
 }
@@ -69,6 +114,11 @@ pub enum Answer {
     NoSuchDestination {
         /// The names that it has.
         known: Vec<String>,
+    },
+    /// To an order or an event for the failover controller: carried out.
+    Done {
+        /// What the operator should know besides.
+        notes: Vec<String>,
     },
     /// To any request: not done.
     Refused {
@@ -131,9 +181,19 @@ mod tests {
     #[test]
     fn requests_are_as_documented() {
         let forget = Request::Forget { destination: "standby".into() };
+        let (takeover, hold) = (Request::Takeover { reason: "why".into() }, Request::Hold { reason: String::new() });
+        let event = Request::Event { kind: EventKind::Host, state: "DOWN".into(), state_type: "HARD".into() };
         for (request, line) in [
             (Request::Status, "{\"protocol\":1,\"request\":\"status\"}\n"),
             (forget, "{\"protocol\":1,\"request\":\"forget\",\"destination\":\"standby\"}\n"),
+            (takeover, "{\"protocol\":1,\"request\":\"takeover\",\"reason\":\"why\"}\n"),
+            (Request::HandBack, "{\"protocol\":1,\"request\":\"hand-back\"}\n"),
+            (hold, "{\"protocol\":1,\"request\":\"hold\",\"reason\":\"\"}\n"),
+            (Request::Release, "{\"protocol\":1,\"request\":\"release\"}\n"),
+            (
+                event,
+                "{\"protocol\":1,\"request\":\"event\",\"kind\":\"host\",\"state\":\"DOWN\",\"state_type\":\"HARD\"}\n",
+            ),
         ] {
             assert_eq!(String::from_utf8(encode(&request)).unwrap(), line);
             assert_eq!(decode::<Request>(line.as_bytes()).unwrap(), request);
@@ -150,6 +210,7 @@ mod tests {
                 Answer::NoSuchDestination { known: vec!["standby".into()] },
                 r#"{"protocol":1,"answer":"no-such-destination","known":["standby"]}"#,
             ),
+            (Answer::Done { notes: vec!["held".into()] }, r#"{"protocol":1,"answer":"done","notes":["held"]}"#),
             (Answer::Refused { reason: "no".into() }, r#"{"protocol":1,"answer":"refused","reason":"no"}"#),
             (Answer::Status(Box::new(status)), r#"{"protocol":1,"answer":"status","time":1795354950,"node":"master","#),
         ];

@@ -26,6 +26,8 @@ impl Handler for Daemon {
                 "defect" => panic!("this is a test"),
                 _ => Answer::NoSuchDestination { known: vec!["sealed".into(), "classic".into()] },
             },
+            Request::Takeover { reason } => Answer::Done { notes: vec![reason] },
+            _ => Answer::Refused { reason: "this daemon has no [failover] section".into() },
         }
     }
 }
@@ -82,6 +84,9 @@ fn each_request_gets_its_answer() {
     assert_eq!(site.client().forget("classic").unwrap(), Forgot::Nothing);
     let unknown = site.client().forget("standby").unwrap_err().to_string();
     assert!(unknown.contains("\"standby\"") && unknown.contains("sealed, classic"), "{unknown}");
+    assert_eq!(site.client().order(&Request::Takeover { reason: "work".into() }).unwrap(), ["work"]);
+    let refused = site.client().order(&Request::Release).unwrap_err().to_string();
+    assert!(refused.contains("refuses") && refused.contains("[failover]"), "{refused}");
 }
 
 #[test]

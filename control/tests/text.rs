@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use control::Status;
-use control::status::{Destination, LastError, Queue, Receiver, ReceiverSession, Sender, SessionKind};
+use control::status::{Destination, Failover, Hold, LastError, Queue, Receiver, ReceiverSession, Sender, SessionKind};
 
-const GOLDEN: [(&str, &str); 3] = [
+const GOLDEN: [(&str, &str); 4] = [
     (include_str!("status/master.json"), include_str!("status/master.txt")),
     (include_str!("status/standby.json"), include_str!("status/standby.txt")),
     (include_str!("status/trouble.json"), include_str!("status/trouble.txt")),
+    (include_str!("status/active.json"), include_str!("status/active.txt")),
 ];
 
 fn read(json: &str) -> Status {
@@ -99,4 +100,23 @@ fn a_receiver_warns_of_a_core_that_takes_nothing_and_of_clocks() {
     let warnings = Status { receiver: Some(receiver), ..Status::default() }.judged().warnings;
     assert!(warnings[0].contains("5 results waiting for the core, the oldest for 1 min"), "{warnings:?}");
     assert!(warnings[1].contains("\"master\" is 2.0 s ahead"), "{warnings:?}");
+}
+
+#[test]
+fn a_failover_warns_of_what_is_not_as_usual() {
+    let warnings = |change: fn(&mut Failover)| {
+        let (role, state) = ("standby".to_owned(), "standby".to_owned());
+        let core = "running".to_owned();
+        let mut failover = Failover { role, state, core, in_force: true, state_seconds: 60, ..Failover::default() };
+        change(&mut failover);
+        Status { uptime_seconds: 60, failover: Some(failover), ..Status::default() }.judged().warnings
+    };
+    assert_eq!(warnings(|_| ()), Vec::<String>::new());
+    assert!(warnings(|f| f.state = "active".into())[0].contains("active for 1 min"));
+    assert!(warnings(|f| f.role = "master".into())[0].contains("off stage"));
+    assert!(warnings(|f| f.hold = Some(Hold { reason: "work".into(), seconds: 1 }))[0].contains("work"));
+    assert!(warnings(|f| f.in_force = false)[0].contains("not known to be off"));
+    assert!(warnings(|f| (f.in_force, f.state_seconds) = (false, 5)).is_empty(), "it takes a moment");
+    assert!(warnings(|f| (f.state, f.core) = ("active".into(), "gone".into()))[1].contains("nobody notifies"));
+    assert!(warnings(|f| f.trouble = Some("full".into()))[0].contains("cannot be switched: full"));
 }

@@ -17,7 +17,7 @@ pub trait Issue: Send + 'static {
     /// them.
     ///
     /// The future ends when all of them are in the command file, or when they will not be. Dropping it withdraws what is
-    /// not yet written. The caller has one batch under way at a time.
+    /// not yet written. The caller has one batch under way at a time, but drops it only after it has issued the next one.
     fn issue(&mut self, commands: Vec<ModeCommand>) -> Issued;
 }
 

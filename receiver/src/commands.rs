@@ -27,10 +27,12 @@ pub struct Commands {
     desk: Arc<Desk>,
 }
 
-/// Commands that were issued together.
+/// Commands that were issued together. Dropping it while they wait withdraws those that are not yet written.
 #[derive(Debug)]
 pub struct Ticket {
     progress: watch::Receiver<Progress>,
+    desk: Arc<Desk>,
+    order: Option<u64>,
 }
 
 /// What became of commands that were issued together.
@@ -80,10 +82,14 @@ impl Commands {
     /// They replace what was issued before about the same (notifications, service checks, …) and still waits.
     pub fn issue(&self, commands: Vec<ModeCommand>) -> Ticket {
         let (issuer, progress) = watch::channel(Progress::Waits(Waits::Turn));
-        if let Err((reason, issuer)) = self.desk.take(commands, issuer) {
-            tell(&issuer, reason);
-        }
-        Ticket { progress }
+        let order = match self.desk.take(commands, issuer) {
+            Ok(order) => Some(order),
+            Err((reason, issuer)) => {
+                tell(&issuer, reason);
+                None
+            }
+        };
+        Ticket { progress, desk: self.desk.clone(), order }
     }
 }
 
@@ -97,6 +103,9 @@ impl Ticket {
     ///
     /// # Errors
     /// It never will take all of them.
+    ///
+    /// # Cancel safety
+    /// Dropping the future withdraws those that are not yet written.
     pub async fn written(mut self) -> Result<(), NotWritten> {
         let told = self.progress.wait_for(|progress| !matches!(progress, Progress::Waits(_))).await;
         match told.as_deref() {
@@ -108,15 +117,25 @@ impl Ticket {
     }
 }
 
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let (Some(order), Progress::Waits(_)) = (self.order, self.progress()) {
+            self.desk.withdraw(order);
+        }
+    }
+}
+
 type Issuer = watch::Sender<Progress>;
 
 /// Where commands wait for the injector.
+#[derive(Debug)]
 pub(crate) struct Desk {
     open: Mutex<Open>,
     /// Wakes the injector.
     wake: Arc<Notify>,
 }
 
+#[derive(Debug)]
 struct Open {
     /// Why nothing is taken, if so.
     closed: Option<NotWritten>,
@@ -134,7 +153,7 @@ impl Desk {
         Commands { desk: self.clone() }
     }
 
-    fn take(&self, commands: Vec<ModeCommand>, issuer: Issuer) -> Result<(), (Progress, Issuer)> {
+    fn take(&self, commands: Vec<ModeCommand>, issuer: Issuer) -> Result<u64, (Progress, Issuer)> {
         let mut open = self.lock();
         if let Some(reason) = open.closed.clone() {
             return Err((Progress::NotWritten(reason), issuer));
@@ -148,9 +167,15 @@ impl Desk {
         for replaced in open.orders.add(commands, issuer) {
             tell(&replaced, Progress::NotWritten(NotWritten::Replaced));
         }
+        let order = open.orders.newest();
         drop(open);
         self.wake.notify_one();
-        Ok(())
+        Ok(order)
+    }
+
+    /// What is not yet written of an order never will be.
+    fn withdraw(&self, order: u64) {
+        self.lock().orders.withdraw(order);
     }
 
     /// What may be written at once, if anything.
@@ -259,6 +284,23 @@ mod tests {
         assert_eq!(third.written().await, Err(NotWritten::Stopped));
         let late = issue(&desk, &[ModeCommand::EnableNotifications]);
         assert_eq!(late.written().await, Err(NotWritten::Stopped));
+    }
+
+    #[tokio::test]
+    async fn whoever_lets_go_of_a_ticket_withdraws_its_commands() {
+        let desk = Desk::new(None, Arc::default());
+        let kept = issue(&desk, &[ModeCommand::StopExecutingHostChecks]);
+        drop(issue(&desk, &[ModeCommand::DisableNotifications]));
+        let part = desk.ahead().unwrap();
+        assert_eq!(part.commands, [ModeCommand::StopExecutingHostChecks]);
+        desk.written(&part);
+        assert_eq!(kept.written().await, Ok(()));
+        assert_eq!(desk.ahead(), None);
+        let writing = issue(&desk, &[ModeCommand::EnableNotifications]).written();
+        desk.mark(0);
+        assert!(desk.due(0).is_some());
+        drop(writing);
+        assert_eq!(desk.due(0), None);
     }
 
     #[tokio::test]

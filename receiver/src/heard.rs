@@ -58,7 +58,8 @@ impl Hearing {
     pub(crate) fn begin(&self, node: &str, number: SessionNumber, now: Instant) -> Bond {
         let heard = self.of(node);
         heard.send_modify(|heard| {
-            *heard = Heard { at: Some(now), contact: Contact::Connected, number: Some(number), ..*heard };
+            // What it said in another session says nothing of now.
+            *heard = Heard { at: Some(now), contact: Contact::Connected, number: Some(number), ..Heard::default() };
         });
         Bond { number, heard }
     }

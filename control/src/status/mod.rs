@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** the text shows what the document says and nothing else; the same document gives the same text.
 
+mod failover;
 mod number;
 mod receiver;
 mod sender;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use failover::{Failover, Hold, Plugin, Transition};
 pub use receiver::{Listener, Receiver, ReceiverSession, RememberedNode};
 pub use sender::{Destination, Intake, Sender};
 
@@ -39,6 +41,8 @@ pub struct Status {
     pub sender: Option<Sender>,
     /// The receiver's role, if it runs.
     pub receiver: Option<Receiver>,
+    /// The failover controller, if it runs.
+    pub failover: Option<Failover>,
 }
 
 /// The monitoring core on this machine, as the configuration knows it.

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 
 use super::number::{bytes, count, duration, offset, results};
 use super::{
-    ByCause, Destination, Intake, LastError, Queue, Receiver, ReceiverSession, RememberedNode, Sender, SessionKind,
-    Status,
+    ByCause, Destination, Failover, Hold, Intake, LastError, Plugin, Queue, Receiver, ReceiverSession, RememberedNode,
+    Sender, SessionKind, Status, Transition,
 };
 
 /// Where lines are broken.
@@ -24,6 +24,9 @@ const COLUMNS: usize = 100;
 
 /// So many classic sessions are shown each by itself: a relay may have thousands.
 const CLASSIC_SHOWN: usize = 8;
+
+/// So many changes of the failover's state are shown.
+const TRANSITIONS_SHOWN: usize = 5;
 
 /// Where values begin.
 const VALUES_AT: usize = 15;
@@ -47,6 +50,9 @@ pub(super) fn of(status: &Status) -> String {
     }
     if let Some(receiver) = &status.receiver {
         of_receiver(receiver, &mut page);
+    }
+    if let Some(failover) = &status.failover {
+        of_failover(failover, &mut page);
     }
     page.text
 }
@@ -152,6 +158,48 @@ fn absent(nodes: &[RememberedNode], page: &mut Page) {
     if !absent.is_empty() {
         page.field(1, "absent", &absent.join(", "));
     }
+}
+
+fn of_failover(failover: &Failover, page: &mut Page) {
+    page.gap();
+    let Failover { role, state, state_seconds, why, core, flags, .. } = failover;
+    page.field(0, "failover", &format!("role {role}: {state} for {}", duration(*state_seconds)));
+    page.field(1, "because", why);
+    if let Some(Hold { reason, seconds }) = &failover.hold {
+        page.field(1, "held", &format!("for {}: {reason}", duration(*seconds)));
+    }
+    let as_wanted = if failover.in_force { "as it should be" } else { "not known to be as it should be" };
+    page.field(1, "its core", &format!("{core}, {as_wanted}"));
+    let flags: Vec<String> = flags
+        .iter()
+        .map(|(flag, on)| format!("{} {}", flag.replace('_', " "), if *on { "on" } else { "off" }))
+        .collect();
+    if !flags.is_empty() {
+        page.field(2, "switches", &flags.join(", "));
+    }
+    if let Some(trouble) = &failover.trouble {
+        page.field(2, "trouble", trouble);
+    }
+    if let Some(heartbeat) = &failover.heartbeat {
+        page.field(1, "heartbeat", heartbeat);
+    }
+    if let Some(reason) = &failover.waits_for {
+        page.field(1, "not back", reason);
+    }
+    failover.probes.iter().for_each(|probe| plugin("probe", probe, page));
+    failover.witnesses.iter().for_each(|witness| plugin("witness", witness, page));
+    for Transition { from, to, why, age_seconds } in failover.transitions.iter().take(TRANSITIONS_SHOWN) {
+        page.field(1, "history", &format!("{} ago from {from} to {to}: {why}", duration(*age_seconds)));
+    }
+}
+
+fn plugin(label: &str, plugin: &Plugin, page: &mut Page) {
+    let Plugin { name, state, output, age_seconds } = plugin;
+    page.field(1, label, name);
+    let state = state.as_deref().unwrap_or("has not ended yet");
+    let age = age_seconds.map(|age| format!(" ({} ago)", duration(age))).unwrap_or_default();
+    let output = if output.is_empty() { String::new() } else { format!(": {output}") };
+    page.field(2, "last", &format!("{state}{age}{output}"));
 }
 
 fn waiting(level: usize, number: u64, oldest_seconds: Option<u64>, page: &mut Page) {

@@ -4,7 +4,7 @@
 //! next restart would soon be read no more.
 
 use super::number::{bytes, duration, offset, results};
-use super::{Destination, Queue, Receiver, Sender, Status};
+use super::{Destination, Failover, Hold, Queue, Receiver, Sender, Status};
 
 /// Results that wait this long are stuck.
 const STUCK_SECONDS: u64 = 60;
@@ -14,6 +14,9 @@ const CLOCKS_DIFFER_MS: u64 = 1000;
 
 /// A queue beyond this part of its limit will drop history soon, in percent.
 const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// So long a core may take until its status file shows that its switches are what they are to be.
+const SWITCHING_SECONDS: u64 = 30;
 
 /// One sentence each.
 pub(super) fn warnings(status: &Status) -> Vec<String> {
@@ -26,6 +29,9 @@ pub(super) fn warnings(status: &Status) -> Vec<String> {
     }
     if let Some(receiver) = &status.receiver {
         of_receiver(receiver, &mut warnings);
+    }
+    if let Some(failover) = &status.failover {
+        of_failover(failover, status.uptime_seconds, &mut warnings);
     }
     warnings
 }
@@ -59,6 +65,28 @@ fn of_receiver(receiver: &Receiver, warnings: &mut Vec<String>) {
     }
     for session in &receiver.sessions {
         of_clock(session.node.as_deref().unwrap_or(&session.address), session.clock_offset_ms, warnings);
+    }
+}
+
+fn of_failover(failover: &Failover, uptime_seconds: u64, warnings: &mut Vec<String>) {
+    let Failover { role, state, state_seconds, why, .. } = failover;
+    let (active, since) = (state == "active", duration(*state_seconds));
+    match role.as_str() {
+        "standby" if active => warnings.push(format!("this standby has been active for {since}: {why}")),
+        "master" if !active => warnings.push(format!("this master has been off stage for {since}: {why}")),
+        _ => {}
+    }
+    if let Some(Hold { reason, seconds }) = &failover.hold {
+        let held = format!("held by the operator for {}: {reason}; `understudy release` ends it", duration(*seconds));
+        warnings.push(held);
+    }
+    if active && failover.core == "gone" {
+        warnings.push("this node is active and its core does not run, so nobody notifies: start it".to_owned());
+    } else if let Some(trouble) = &failover.trouble {
+        warnings.push(format!("the core cannot be switched: {trouble}"));
+    } else if !failover.in_force && (*state_seconds).min(uptime_seconds) >= SWITCHING_SECONDS {
+        let wanted = if active { "on" } else { "off" };
+        warnings.push(format!("the core's switches are not known to be {wanted}, as they should be: see its log"));
     }
 }
 

@@ -84,6 +84,10 @@ impl Run {
                 Some(outcome) = inputs.outcomes.recv() => self.handle_outcome(outcome),
                 Ok(()) = inputs.core.changed() => {
                     let core = inputs.core.borrow_and_update().clone();
+                    if core == LocalCore::Gone {
+                        // The next core may have to be switched the other way.
+                        self.in_flight = None;
+                    }
                     self.machine.handle(Input::Core(core), Now::read());
                 }
                 () = at(timeout) => self.machine.handle_timeout(Now::read()),
@@ -106,8 +110,8 @@ impl Run {
                 Output::Issue { ticket, commands } => {
                     let names: Vec<_> = commands.iter().map(|command| command.name()).collect();
                     tracing::debug!(?names, "issuing");
-                    // What is not yet written of the last batch is in this one.
-                    self.in_flight = None;
+                    // What is not yet written of the last batch is in this one. That one is withdrawn after this one was
+                    // issued: what is in both goes on waiting where it was.
                     self.in_flight = Some((ticket, self.issue.issue(commands)));
                 }
                 Output::Transition(transition) => self.note(&transition),

@@ -85,6 +85,16 @@ impl<T> Orders<T> {
         replaced
     }
 
+    /// The order that was added last.
+    pub(super) fn newest(&self) -> u64 {
+        self.next_id
+    }
+
+    /// What still waits of this order never will be written.
+    pub(super) fn withdraw(&mut self, id: u64) {
+        self.waiting.retain(|order| order.id != id);
+    }
+
     /// Who issues again what waits already does not wait for more: otherwise, in a stream of results, it would never come to
     /// its end.
     fn mark_of_the_same(&self, commands: &[ModeCommand]) -> Option<u64> {

@@ -44,7 +44,7 @@ pub(crate) struct Session {
 pub struct Heard {
     /// Its node's name; none until the first session.
     pub node: Option<NodeName>,
-    /// When its last heartbeat came.
+    /// When the last heartbeat of its last session came.
     pub at: Option<Instant>,
     /// How its core was then.
     pub core: CoreVerdict,
@@ -110,7 +110,8 @@ impl Record {
     pub(crate) fn note_welcome(&self, peer: NodeName) {
         let session = Session { kind: SessionKind::Sealed, peer: Some(peer.clone()), since: Instant::now() };
         self.lock().session = Some(session);
-        self.heard.send_modify(|heard| (heard.node, heard.ended) = (Some(peer), None));
+        // What it said before it was out of reach says nothing of now.
+        self.heard.send_replace(Heard { node: Some(peer), ..Heard::default() });
     }
 
     pub(crate) fn note_heartbeat(&self, heartbeat: &Heartbeat, at: Instant) {
