@@ -65,12 +65,18 @@ struct Worker {
 impl Worker {
     fn run(mut self) {
         loop {
+            // Asked before, so that what was appended just before the end is read.
+            let is_last = self.closing.is_cancelled();
             let goes_on = match self.forward.read() {
                 Ok(Some(portion)) => match self.hand_over(&portion) {
                     Ok(()) => true,
                     Err(reason) => self.wait_for_better_times(&reason),
                 },
-                Ok(None) => self.wait_for_results(),
+                Ok(None) if is_last => false,
+                Ok(None) => {
+                    self.wait_for_results();
+                    true
+                }
                 Err(error) => self.wait_for_better_times(&error.to_string()),
             };
             if !goes_on {
@@ -107,14 +113,14 @@ impl Worker {
         self.runtime.block_on(over).is_err()
     }
 
-    /// False if that is the end.
-    fn wait_for_results(&self) -> bool {
+    /// For more of them, or the end.
+    fn wait_for_results(&self) {
         self.runtime.block_on(async {
             tokio::select! {
-                () = self.forward.wait() => true,
-                () = self.closing.cancelled() => false,
+                () = self.forward.wait() => {}
+                () = self.closing.cancelled() => {}
             }
-        })
+        });
     }
 }
 
