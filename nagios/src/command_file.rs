@@ -13,7 +13,7 @@
 //! **Invariant:** never blocks, never creates anything, never writes into anything but a FIFO.
 //!
 //! **Invariant:** a line is never continued in another FIFO than the one that it began in. Writes of at most
-//! [`PIPE_BUF`](crate::command::PIPE_BUF) bytes are atomic. A longer one may be taken in parts: the caller goes on with
+//! [`PIPE_BUF`] bytes are atomic. A longer one may be taken in parts: the caller goes on with
 //! the rest. If the FIFO is replaced, or is seen without a reader, in the middle of such a line,
 //! [`CommandFileError::Torn`] tells the caller to begin that line again; in the same FIFO the torn part is ended first, also
 //! by the next process, if there is a [mark](CommandFile::with_mark). (A reader that is replaced unnoticed between two parts may see the second part as a line: whoever can,
@@ -102,7 +102,7 @@ impl CommandFile {
     }
 
     /// Writes `bytes` and returns how many were taken: all of them, or, of more than
-    /// [`PIPE_BUF`](crate::command::PIPE_BUF), perhaps a part.
+    /// [`PIPE_BUF`], perhaps a part.
     ///
     /// After a part, the next call must go on with the rest.
     ///
