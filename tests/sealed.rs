@@ -223,9 +223,10 @@ fn of_two_origins_the_newer_result_wins_and_a_restart_does_not_forget_it() {
     b.wait_for_ack(3);
     let mut a = SealedSender::connect(standby.address, &psk(), hello("a", 1, 9));
     a.send(&at(49, 2, "a at 49"));
-    a.send(&ResultFrame { origin: b"b", ..at(10, 3, "b, relayed by a") });
-    a.wait_for_ack(3);
-    let expected = ["a at 100", "b at 100", "b at 50: its clock was corrected", "b, relayed by a"];
+    a.send(&ResultFrame { origin: b"b", ..at(50, 3, "b at 50, relayed by a: it went round") });
+    a.send(&ResultFrame { origin: b"b", ..at(101, 4, "b at 101, relayed by a") });
+    a.wait_for_ack(4);
+    let expected = ["a at 100", "b at 100", "b at 50: its clock was corrected", "b at 101, relayed by a"];
     assert_eq!(core.wait_for(4), expected.map(|output| line("host", output)));
 }
 
