@@ -1,4 +1,4 @@
-//! What a real core leaves in the file system when it lives, falls, and is stopped.
+//! What a real core leaves in the file system when it lives, falls and is stopped.
 
 use std::fs;
 
@@ -6,8 +6,9 @@ use config::Config;
 use failover::verdict::CoreFiles;
 use nsca::sealed::CoreVerdict;
 
+use crate::SOON;
 use crate::core::Core;
-use crate::process::until;
+use crate::support::wait::until_within;
 
 #[test]
 fn a_core_that_lives_falls_and_is_stopped() {
@@ -17,7 +18,9 @@ fn a_core_that_lives_falls_and_is_stopped() {
     let main = core.main_config();
     fs::write(&file, format!("[core]\nmain_config = {main:?}\n[failover]\nrole = \"master\"\n")).unwrap();
     let files = CoreFiles::new(Config::read(&file).unwrap().core.as_ref().unwrap());
-    let verdict = |wanted: CoreVerdict| until(&format!("{wanted:?}"), || (files.verdict() == wanted).then_some(()));
+    let verdict = |wanted: CoreVerdict| {
+        until_within(SOON, &format!("{wanted:?}"), || (files.verdict() == wanted).then_some(()));
+    };
 
     verdict(CoreVerdict::DeadClean);
     core.start();
