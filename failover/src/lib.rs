@@ -6,6 +6,7 @@
 //! | [`controller`] | drives the machine: plugins, heartbeat, the local core, disk, hooks, operator |
 //! | [`event`] | the documentation's scenario 1: what event handlers tell |
 //! | [`verdict`] | how the core on this machine is; on a master, its heartbeats tell that |
+//! | `main_process` | which process a core is, and whether it lives |
 //! | [`flags`] | the core's switches in its status file |
 //! | [`issue`] | how mode commands reach the core |
 
@@ -16,6 +17,7 @@ pub mod flags;
 mod hook;
 pub mod issue;
 pub mod machine;
+mod main_process;
 mod plugin;
 mod process;
 pub mod verdict;
