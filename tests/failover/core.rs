@@ -58,6 +58,10 @@ impl Core {
         self.directory.join("status.dat")
     }
 
+    pub fn command_file(&self) -> PathBuf {
+        self.directory.join("nagios.cmd")
+    }
+
     /// Starts it, and waits for its first status file.
     #[track_caller]
     pub fn start(&mut self) {
@@ -79,12 +83,20 @@ impl Core {
         drop(self.process.take().expect("it runs"));
     }
 
-    /// Ends its main process as kill -9 does, and leaves its workers behind.
+    /// Ends its main process as kill -9 does; its workers see that within half a second.
     #[track_caller]
     pub fn kill_main_process(&mut self) -> Running {
-        let mut process = self.process.take().expect("it runs");
-        process.signal(Signal::SIGKILL);
+        let mut process = self.kill_uncollected();
         process.wait();
+        process
+    }
+
+    /// The same, but nobody collects it before the value is dropped: until then its command worker takes it for alive, and
+    /// reads the command file on.
+    #[track_caller]
+    pub fn kill_uncollected(&mut self) -> Running {
+        let process = self.process.take().expect("it runs");
+        process.signal(Signal::SIGKILL);
         process
     }
 
@@ -92,6 +104,21 @@ impl Core {
     #[track_caller]
     pub fn stop(&mut self) {
         self.process.take().expect("it runs").terminate();
+    }
+
+    /// Has it read its configuration again.
+    pub fn reload(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGHUP);
+    }
+
+    /// Lets it hang.
+    pub fn pause(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
     }
 
     /// The last status file; none while there is none.
@@ -128,7 +155,7 @@ impl Core {
 
     /// Writes one external command.
     pub fn command(&self, command: &str) {
-        fs::write(self.directory.join("nagios.cmd"), format!("[1] {command}\n")).unwrap();
+        fs::write(self.command_file(), format!("[1] {command}\n")).unwrap();
     }
 }
 

@@ -6,12 +6,16 @@
 #![allow(dead_code, reason = "what the tests are made of is whole")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
+mod backlog;
 mod core;
 mod events;
+mod feed;
 mod heartbeat;
+mod linked;
 mod node;
 mod nrpe;
 mod orders;
+mod pair;
 mod probes;
 mod recovery;
 #[path = "../support/mod.rs"]
