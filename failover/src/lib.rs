@@ -5,6 +5,7 @@
 //! | [`machine`] | decides, without I/O: states, the table of transitions, evidence, the core's switches |
 //! | [`controller`] | drives the machine: plugins, heartbeat, the local core, disk, hooks, operator |
 //! | [`event`] | the documentation's scenario 1: what event handlers tell |
+//! | [`handler`] | what an event handler does without a daemon |
 //! | [`verdict`] | how the core on this machine is; on a master, its heartbeats tell that |
 //! | [`flags`] | the core's switches in its status file |
 //! | [`issue`] | how mode commands reach the core |
@@ -13,6 +14,7 @@ pub mod controller;
 mod disk;
 pub mod event;
 pub mod flags;
+pub mod handler;
 mod hook;
 pub mod issue;
 pub mod machine;
