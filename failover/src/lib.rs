@@ -1,4 +1,4 @@
-//! The failover controller: it takes this node's core on stage when the master's is gone, and off it again.
+//! The failover controller: it makes this node active when the master's core is gone, and lets it stand by when that lives.
 //!
 //! | module | what it does |
 //! | --- | --- |
