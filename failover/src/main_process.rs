@@ -49,7 +49,7 @@ impl Listener {
             return None;
         };
         let socket = (found.ino(), found.ctime(), found.ctime_nsec());
-        let known = self.seen.as_ref().filter(|seen| seen.socket == socket).map(|seen| seen.lives());
+        let known = self.seen.as_ref().filter(|seen| seen.socket == socket).map(Seen::lives);
         if let Some(Some(true) | None) = known {
             return known.flatten();
         }
