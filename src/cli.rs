@@ -50,7 +50,7 @@ enum Command {
         #[command(flatten)]
         daemon: Daemon,
     },
-    /// Takes this node's core on stage, and holds it there until a release or hand-back
+    /// Makes this node active, and holds it so until a release or hand-back
     Takeover {
         /// Why; it is shown with the hold
         #[arg(default_value = "")]
@@ -58,12 +58,12 @@ enum Command {
         #[command(flatten)]
         daemon: Daemon,
     },
-    /// Takes this node's core off stage, and holds it there until a release or takeover
+    /// Makes this node stand by, and holds it so until a release or takeover
     HandBack {
         #[command(flatten)]
         daemon: Daemon,
     },
-    /// Keeps this node where it is, on stage or off it, until a release
+    /// Keeps this node as it is, active or standing by, until a release
     Hold {
         /// Why; it is shown with the hold
         #[arg(default_value = "")]
@@ -78,7 +78,8 @@ enum Command {
     },
     /// For event handlers of the standby's core: tells how the master is
     ///
-    /// Without a running daemon, the commands that follow from it are written to the core at once.
+    /// Only HARD states count. Where no daemon answers within some seconds, the commands that follow are written to the core at
+    /// once, unless the node is held, and the next daemon goes on from there. The exit code is 1 when nobody took the event.
     Event {
         /// Whether it is about the master's host, or the service that watches its core
         kind: EventOf,

@@ -11,6 +11,7 @@ mod core;
 mod events;
 mod feed;
 mod heartbeat;
+mod imposter;
 mod linked;
 mod node;
 mod nrpe;

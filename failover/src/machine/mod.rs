@@ -35,13 +35,15 @@ use nagios::{ModeCommand, ServiceState};
 use nsca::sealed::CoreVerdict;
 
 pub use enforcement::{Flag, LocalCore, RETRY_WRITING, Shown};
-pub use evidence::HURRIED_INTERVAL;
+pub use evidence::{Events, HURRIED_INTERVAL};
 pub use flapping::LONGEST_STAY;
 pub use pulse::CRASH_CONFIRMATION;
 pub(crate) use settings::DEFAULT_STATUS_INTERVAL;
 pub use settings::{HeartbeatSettings, ProbeSettings, Settings};
 pub use snapshot::Snapshot;
 pub use state::{Confirmed, Hold, Now, Order, Presence, Refused, State, Transition};
+
+pub(crate) use enforcement::commands;
 
 use enforcement::Enforcement;
 use evidence::Evidence;
@@ -186,7 +188,7 @@ impl Machine {
             Input::Heard(verdict) => self.evidence.handle_heard(verdict, now.instant),
             Input::Goodbye => self.evidence.handle_goodbye(now.instant),
             Input::Event(event) => {
-                self.evidence.handle_event(event, now.instant);
+                self.evidence.handle_event(event, now);
                 self.save();
             }
             Input::Core(core) => self.handle_core(core, now),
