@@ -22,4 +22,4 @@ pub mod verdict;
 
 pub use controller::{Controller, Handle, Heard, StartError, Status, Surroundings};
 pub use disk::HISTORY_LINES;
-pub use issue::{Direct, Issue, Issued, NotIssued};
+pub use issue::{Direct, Issue, Issued, NotIssued, Obstacle};

@@ -58,6 +58,14 @@ impl Core {
         self.directory.join("status.dat")
     }
 
+    pub fn command_file(&self) -> PathBuf {
+        self.directory.join("nagios.cmd")
+    }
+
+    pub fn retention_file(&self) -> PathBuf {
+        self.directory.join("retention.dat")
+    }
+
     /// Starts it, and waits for its first status file.
     #[track_caller]
     pub fn start(&mut self) {
@@ -94,6 +102,16 @@ impl Core {
         self.process.take().expect("it runs").terminate();
     }
 
+    /// Lets it hang.
+    pub fn pause(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
+    }
+
     /// The last status file; none while there is none.
     pub fn shown(&self) -> Option<Shown> {
         failover::flags::read(&self.status_file()).ok().flatten()
@@ -128,7 +146,7 @@ impl Core {
 
     /// Writes one external command.
     pub fn command(&self, command: &str) {
-        fs::write(self.directory.join("nagios.cmd"), format!("[1] {command}\n")).unwrap();
+        fs::write(self.command_file(), format!("[1] {command}\n")).unwrap();
     }
 }
 

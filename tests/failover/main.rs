@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "what the tests are made of is whole")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
+mod command_file;
 mod core;
 mod events;
 mod heartbeat;
