@@ -8,6 +8,7 @@
 //! | [`verdict`] | how the core on this machine is; on a master, its heartbeats tell that |
 //! | [`flags`] | the core's switches in its status file |
 //! | [`issue`] | how mode commands reach the core |
+//! | `retained` | the switches that a stopped core kept for its next start |
 
 pub mod controller;
 mod disk;
@@ -18,6 +19,7 @@ pub mod issue;
 pub mod machine;
 mod plugin;
 mod process;
+mod retained;
 pub mod verdict;
 
 pub use controller::{Controller, Handle, Heard, StartError, Status, Surroundings};

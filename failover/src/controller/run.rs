@@ -40,6 +40,8 @@ pub(super) struct Run {
     pub(super) hooks: JoinSet<()>,
     pub(super) presence: watch::Sender<Presence>,
     pub(super) paces: Paces,
+    /// Whether a core that is started now is to begin silent.
+    pub(super) silent_start: watch::Sender<bool>,
     /// This node is on stage, and its core does not run.
     pub(super) core_missed: Option<Wrong>,
 }
@@ -136,6 +138,7 @@ impl Run {
         publish(&self.presence, self.machine.presence());
         publish(&self.paces.probes, probes);
         publish(&self.paces.witnesses, witnesses);
+        publish(&self.silent_start, self.machine.is_to_start_silent());
         if self.in_flight.is_none() && self.machine.is_in_force() {
             self.not_issued = None;
         }
