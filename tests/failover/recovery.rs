@@ -59,10 +59,10 @@ fn start_with_what_was_kept(end: fn(&mut Core)) {
     node.does(&["takeover"]);
     node.core.wait_for(true);
     let file = node.core.retention_file();
-    let kept = until_within(SOON, "the core's saving", || fs::read_to_string(&file).ok().filter(|kept| are_on(kept)));
+    until_within(SOON, "the core's saving", || fs::read_to_string(&file).ok().filter(|kept| are_on(kept)));
     end(&mut node.core);
     node.wait_for("the core's end", |failover| failover.core == "gone");
-    let kept = fs::read_to_string(&file).unwrap_or(kept);
+    let kept = fs::read_to_string(&file).unwrap();
     assert!(are_on(&kept), "an active node's core may begin with them");
     fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
 
@@ -75,7 +75,7 @@ fn start_with_what_was_kept(end: fn(&mut Core)) {
     node.kill();
     node.core.start();
     assert!(node.core.are(&core::SWITCHES, false), "{:?}", node.core.shown());
-    assert!(node.core.log().matches("DISABLE_NOTIFICATIONS").count() == 0, "{}", node.core.log());
+    assert!(!node.core.log().contains("DISABLE_NOTIFICATIONS"), "{}", node.core.log());
 }
 
 /// Whether the core would begin with its switches on.
