@@ -131,6 +131,20 @@ impl Stage {
 }
 
 #[test]
+fn only_a_core_that_does_not_run_is_to_begin_silent_and_only_off_stage() {
+    let mut stage = Stage::new(defaults(0, 0, true));
+    assert!(!stage.machine.is_to_start_silent(), "it runs");
+    stage.tell(Input::Core(LocalCore::Gone));
+    assert!(stage.machine.is_to_start_silent());
+    stage.machine.handle_order(Order::TakeOver { reason: String::new() }, stage.now()).unwrap();
+    assert!(!stage.machine.is_to_start_silent(), "it may notify from its beginning");
+    stage.machine.handle_order(Order::HandBack, stage.now()).unwrap();
+    assert!(stage.machine.is_to_start_silent());
+    stage.tell(Input::Core(LocalCore::Running(None)));
+    assert!(!stage.machine.is_to_start_silent());
+}
+
+#[test]
 fn commands_come_in_the_documented_order() {
     use ModeCommand as C;
     let mut stage = Stage::new(defaults(0, 0, true));

@@ -9,6 +9,7 @@
 //! | [`command_file`] | the core's FIFO: open, reopen, write, never block |
 //! | [`check_result_dir`] | the core's spool of check-result files, the other way in |
 //! | [`main_config`] | `nagios.cfg` and its kin: paths, flags, flavour |
+//! | [`retention`] | the switches that a core begins with after a restart |
 //! | [`status`] | the status file, block by block |
 //! | [`memory`] | what a core remembers of an object beside its newest result |
 //! | [`remark`] | comments and downtimes |
@@ -30,6 +31,7 @@ pub mod main_config;
 pub mod memory;
 pub mod remark;
 pub mod result;
+pub mod retention;
 pub mod status;
 pub mod stored;
 

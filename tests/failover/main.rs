@@ -6,10 +6,13 @@
 #![allow(dead_code, reason = "what the tests are made of is whole")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
+mod boot;
+mod command_file;
 mod core;
 mod events;
 mod heartbeat;
 mod imposter;
+mod killed;
 mod node;
 mod nrpe;
 mod orders;

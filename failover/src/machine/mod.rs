@@ -253,6 +253,11 @@ impl Machine {
         self.enforcement.is_in_force(self.state.is_on_stage())
     }
 
+    /// Whether the core does not run, and is to be silent from the beginning when it comes back.
+    pub fn is_to_start_silent(&self) -> bool {
+        *self.enforcement.core() == LocalCore::Gone && !self.state.is_on_stage()
+    }
+
     /// What a peer is to be told.
     pub fn presence(&self) -> Presence {
         match self.state {
