@@ -184,7 +184,9 @@ impl Machine {
             Input::Probe { index, state, started } => {
                 self.evidence.handle_probe(&self.settings, index, state, started);
             }
-            Input::Witness { index, state, started } => self.evidence.handle_witness(index, state, started),
+            Input::Witness { index, state, started } => {
+                self.evidence.handle_witness(index, state, started, now.instant);
+            }
             Input::Heard(verdict) => self.evidence.handle_heard(verdict, now.instant),
             Input::Goodbye => self.evidence.handle_goodbye(now.instant),
             Input::Event(event) => {
