@@ -13,11 +13,12 @@
 //! itself.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
+use spool::disk::replace;
 
 use crate::machine::{Events, Now, Snapshot, Transition};
 
@@ -157,17 +158,10 @@ fn ends_with_a_line(path: &Path) -> bool {
     last().is_none_or(|last| last == b'\n')
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = path.with_added_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::event::Event;
     use crate::machine::State;

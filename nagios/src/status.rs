@@ -18,11 +18,13 @@
 //! **Invariant:** memory is bounded by one block of at most [`MAX_BLOCK_BYTES`], whatever the input.
 
 mod block;
+mod file;
 mod view;
 
 use std::io::{self, BufRead, Read as _};
 
 pub use block::{Block, BlockKind};
+pub use file::{Look, Version, look};
 pub use view::{InfoStatus, ObjectStatus, ProgramStatus};
 
 /// The largest block, and so the longest line, that is read, in bytes: a core's own limits allow about 200 kB.
