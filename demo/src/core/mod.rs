@@ -177,7 +177,8 @@ impl Core {
         let is_service = object.service().is_some();
         let obsess = if is_service { &self.config.ocsp_command } else { &self.config.ochp_command };
         let Some(monitored) = self.objects.get_mut(object) else { return };
-        let notify = self.config.notification_command.as_ref().filter(|_| is_service && monitored.notify(self.notifications));
+        let notify =
+            self.config.notification_command.as_ref().filter(|_| is_service && monitored.notify(self.notifications));
         for command in obsess.iter().chain(notify) {
             self.execute_command(command, object, &self.objects[object]);
         }

@@ -160,7 +160,10 @@ mod tests {
             monitored.record(&service, ReturnCode::new(code), b"x", Timestamp::from_seconds(1), CheckType::Active);
             monitored.notify(notifications).then_some(monitored.news)
         };
-        assert_eq!([told(2, true), told(2, true), told(2, true), told(2, true)], [None, None, Some(News::Problem), None]);
+        assert_eq!(
+            [told(2, true), told(2, true), told(2, true), told(2, true)],
+            [None, None, Some(News::Problem), None]
+        );
         assert_eq!([told(1, true), told(0, true), told(0, true)], [Some(News::Problem), Some(News::Recovery), None]);
         assert_eq!([told(2, false), told(2, false), told(2, false)], [None, None, None], "silent");
         assert_eq!([told(2, true), told(0, false), told(0, true)], [Some(News::Problem), None, None]);
