@@ -7,6 +7,7 @@
 //! | [`event`] | the documentation's scenario 1: what event handlers tell |
 //! | [`handler`] | what an event handler does without a daemon |
 //! | [`verdict`] | how the core on this machine is; on a master, its heartbeats tell that |
+//! | `main_process` | which process a core is, and whether it lives |
 //! | [`flags`] | the core's switches in its status file |
 //! | [`issue`] | how mode commands reach the core |
 
@@ -18,6 +19,7 @@ pub mod handler;
 mod hook;
 pub mod issue;
 pub mod machine;
+mod main_process;
 mod plugin;
 mod process;
 pub mod verdict;

@@ -126,6 +126,22 @@ impl Core {
             .map_or_else(|_| String::new(), |b| String::from_utf8_lossy(&b).into_owned())
     }
 
+    /// It is told that its service `passive` was well and has the new problem `output`. When this returns, it has decided
+    /// whether it notifies.
+    #[track_caller]
+    pub fn hears_of(&self, output: &str) {
+        self.command("PROCESS_SERVICE_CHECK_RESULT;web1;passive;0;well");
+        self.command(&format!("PROCESS_SERVICE_CHECK_RESULT;web1;passive;2;{output}"));
+        let marker = format!("ADD_HOST_COMMENT;web1;0;test;after {output}");
+        self.command(&marker);
+        until_within(SOON, "the core's next command", || self.log().contains(&marker).then_some(()));
+        assert!(
+            self.log().contains(&format!("SERVICE ALERT: web1;passive;CRITICAL;HARD;1;{output}")),
+            "{}",
+            self.log()
+        );
+    }
+
     /// Writes one external command.
     pub fn command(&self, command: &str) {
         fs::write(self.directory.join("nagios.cmd"), format!("[1] {command}\n")).unwrap();

@@ -9,6 +9,7 @@
 mod core;
 mod events;
 mod heartbeat;
+mod imposter;
 mod node;
 mod nrpe;
 mod orders;

@@ -17,8 +17,8 @@ fn a_core_that_lives_falls_and_is_stopped() {
     let file = directory.path().join("understudy.toml");
     let main = core.main_config();
     fs::write(&file, format!("[core]\nmain_config = {main:?}\n[failover]\nrole = \"master\"\n")).unwrap();
-    let files = CoreFiles::new(Config::read(&file).unwrap().core.as_ref().unwrap());
-    let verdict = |wanted: CoreVerdict| {
+    let mut files = CoreFiles::new(Config::read(&file).unwrap().core.as_ref().unwrap());
+    let mut verdict = |wanted: CoreVerdict| {
         until_within(SOON, &format!("{wanted:?}"), || (files.verdict() == wanted).then_some(()));
     };
 
