@@ -128,7 +128,7 @@ impl Controller {
         let mut feeders = JoinSet::new();
         let (paces, outcomes) = repeat_plugins(config, &mut feeders);
         let (silent_start, is_silent_start) = watch::channel(false);
-        if let Some(retained) = Retained::new(core, files.clone(), &config.switches) {
+        if let Some(retained) = Retained::new(core, &config.switches) {
             feeders.spawn(keep_silent(retained, is_silent_start));
         }
         let (seen, core) = watch::channel(LocalCore::Unknown);
