@@ -8,6 +8,7 @@
 
 mod core;
 mod events;
+mod flapping;
 mod heartbeat;
 mod imposter;
 mod node;
@@ -15,9 +16,11 @@ mod nrpe;
 mod orders;
 mod probes;
 mod recovery;
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdict;
+mod witnesses;
 
 use std::time::Duration;
 
