@@ -10,6 +10,7 @@ mod boot;
 mod command_file;
 mod core;
 mod events;
+mod flapping;
 mod heartbeat;
 mod imposter;
 mod killed;
@@ -18,9 +19,11 @@ mod nrpe;
 mod orders;
 mod probes;
 mod recovery;
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdict;
+mod witnesses;
 
 use std::time::Duration;
 

@@ -323,9 +323,13 @@ impl Machine {
         self.enforcement.compare(now);
         for _ in 0..MAX_STEPS {
             let Some(row) = self.row() else { break };
-            self.transit(row.to, row.when.reason().to_owned());
-            if row.to == State::Active && self.settings.role == Role::Standby {
+            let takes_over = row.to == State::Active && self.settings.role == Role::Standby;
+            if takes_over {
+                // First, so that it is saved with the transition.
                 self.flapping.handle_take_over(now.wall.seconds());
+            }
+            self.transit(row.to, row.when.reason().to_owned());
+            if takes_over {
                 self.stays_until = Some(now.instant + self.flapping.minimum_stay(now.wall.seconds()));
             }
         }
