@@ -527,6 +527,23 @@ fn a_master_that_cannot_reach_its_standby_fails_open() {
 }
 
 #[test]
+fn a_master_whose_core_returns_while_the_standby_takes_over_waits_for_it() {
+    let mut stage = master();
+    assert_eq!(stage.tell(Input::Peer(Presence::OffStage)), State::Active);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Active, "its core alone changes nothing");
+    assert_eq!(stage.tell(Input::Peer(Presence::Between)), State::Suspect);
+    assert_eq!(stage.tell(Input::Peer(Presence::OnStage)), State::Standby);
+    assert_eq!(stage.core_shows(false), State::Standby);
+    assert_eq!(stage.tell(Input::Peer(Presence::OffStage)), State::Active);
+
+    assert_eq!(stage.tell(Input::Peer(Presence::Between)), State::Active, "its core runs");
+    stage.pass(29_000);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Suspect);
+    assert_eq!(stage.pass(1_000), State::Active);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Active, "it has waited");
+}
+
+#[test]
 fn a_restarted_master_goes_on_only_beside_the_same_core() {
     let mut stage = master();
     stage.tell(Input::Peer(Presence::OffStage));

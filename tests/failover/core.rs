@@ -97,12 +97,20 @@ impl Core {
         drop(self.process.take().expect("it runs"));
     }
 
-    /// Ends its main process as kill -9 does, and leaves its workers behind.
+    /// Ends its main process as kill -9 does; its workers see that within half a second.
     #[track_caller]
     pub fn kill_main_process(&mut self) -> Running {
-        let mut process = self.process.take().expect("it runs");
-        process.signal(Signal::SIGKILL);
+        let mut process = self.kill_uncollected();
         process.wait();
+        process
+    }
+
+    /// The same, but nobody collects it before the value is dropped: until then its command worker takes it for alive, and
+    /// reads the command file on.
+    #[track_caller]
+    pub fn kill_uncollected(&mut self) -> Running {
+        let process = self.process.take().expect("it runs");
+        process.signal(Signal::SIGKILL);
         process
     }
 
@@ -110,6 +118,11 @@ impl Core {
     #[track_caller]
     pub fn stop(&mut self) {
         self.process.take().expect("it runs").terminate();
+    }
+
+    /// Has it read its configuration again.
+    pub fn reload(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGHUP);
     }
 
     /// Lets it hang.

@@ -379,6 +379,11 @@ impl Machine {
             Condition::StandbyUnclearForLong => {
                 self.unclear_since.is_some_and(|since| now >= since + settings.fail_open)
             }
+            Condition::OutrunByStandby => {
+                *self.enforcement.core() == LocalCore::Gone
+                    && self.peer == Presence::Between
+                    && !self.holds(Condition::StandbyUnclearForLong)
+            }
             // Orders are carried out when they are given.
             Condition::OrderedToTakeOver
             | Condition::OrderedToHandBack
