@@ -14,6 +14,7 @@
 //! | [`memory`] | what a core remembers of an object beside its newest result |
 //! | [`remark`] | comments and downtimes |
 //! | [`log`] | the core's log: lines, what they tell, and the file as it grows and is rotated |
+//! | [`retention`] | the retention file: a memory for another core to take |
 //! | [`stored`] | a check result as bytes on a disk, for our own queues |
 //!
 //! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.

@@ -1,187 +1,247 @@
-//! The switches in the retention file, which a core reads when it starts.
+//! A core's memory of its objects, written for another core to take.
 //!
 //! ```text
 //! info {
-//! created=1795384720
+//! version=…
 //! }
-//! program {
-//! modified_host_attributes=3         bit 0: of enable_notifications, bit 1: of active_host_checks_enabled
-//! modified_service_attributes=3      bit 1: of active_service_checks_enabled
-//! enable_notifications=1
-//! active_service_checks_enabled=1
-//! active_host_checks_enabled=1
-//! …
+//! service {
+//! host_name=web1
+//! service_description=Disk C:
+//! last_check=1700000000            Icinga 1 only, right here: a block older than the core's own by it is skipped
+//! notified_on_critical=1           … and the other fields of `Patch`
 //! }
-//! host {                             then every object, 1 kB each
 //! ```
 //!
-//! A switch counts only if its bit says that a command has changed it; otherwise the core begins with its configuration's.
-//! With `use_retained_program_state=0` none of them counts, with `retain_state_information=0` nothing of the file. Tried on
-//! Nagios 4.4.6.
+//! | core | how it takes a partial file |
+//! | --- | --- |
+//! | Nagios 4, Naemon | put in the place of `state_retention_file`; `READ_STATE_INFORMATION` |
+//! | Icinga 1 | put where `sync_retention_file` says; `SYNC_STATE_INFORMATION`; the core removes it |
+//! | any that is stopped | no partial file: its own full one is rewritten ([`rewrite()`]) |
 //!
-//! **Invariant:** a switch is one digit, so setting it moves no other byte.
+//! Tried on Nagios 4.4.6. What must not be in a partial file: `created` in `info`, which would make the core believe the
+//! times of next checks; `program` blocks, which carry switches; comments and downtimes, which are added again at every
+//! read; output, `last_check`, `next_check`, `check_options`, which would revert what came since; `modified_attributes`, which
+//! would make the core forget what its operators changed. `is_flapping` must be in every block: with
+//! `use_large_installation_tweaks` its absence clears it. `next_notification` the core computes itself. Reading can set
+//! `notified_on_…`, and never clears it.
+//!
+//! **A partial file left behind is a disaster**: a core that dies and starts with it has forgotten everything else.
+//! [`RetentionFile`] keeps the old one, and knows one of ours by [`MARK`].
 
-use std::ops::Range;
+mod file;
+mod rewrite;
+mod switches;
 
-/// How much of a retention file's beginning holds all that this module wants, in bytes. Cores write less than a tenth of it
-/// before the first object.
-pub const HEAD_BYTES: usize = 64 << 10;
+pub use file::{RetentionError, RetentionFile};
+pub use rewrite::rewrite;
+pub use switches::{HEAD_BYTES, NotARetentionFile, RetainedSwitch, silence};
 
-/// A switch of the core as a whole that it keeps across restarts.
+use std::io::Write as _;
+
+use crate::flavour::Flavour;
+use crate::memory::{Acknowledgement, Memory};
+use crate::result::{Object, StateType};
+
+/// The first line of every partial file.
+pub const MARK: &[u8] = b"# understudy: a partial retention file, to be read once and not to be kept\n";
+
+/// What a core is to remember of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    /// The values.
+    pub memory: Memory,
+    /// Which of them.
+    pub scope: Scope,
+}
+
+/// How much of a memory a core is to take. Each takes what the one before takes too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RetainedSwitch {
-    /// Whether notifications are sent.
+pub enum Scope {
+    /// The time, number and states of notifications, acknowledgement, flapping.
     Notifications,
-    /// Whether services are checked actively.
-    ServiceChecks,
-    /// Whether hosts are checked actively.
-    HostChecks,
+    /// State type, attempt, last hard state and times of states: right only if the core's newest result is this one.
+    Course,
+    /// The state itself, which takes the core back to it: its newest result has to be given to it again.
+    State,
 }
 
-/// It holds no switches of a core, and was not changed.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no `program` block at the file's beginning: is it the core's state_retention_file?")]
-pub struct NotARetentionFile;
+/// Writes a partial file.
+#[derive(Debug)]
+pub struct PartialFile {
+    flavour: Flavour,
+    text: Vec<u8>,
+    objects: usize,
+}
 
-/// Turns those of `switches` off that are on in `head`, the beginning of a retention file, and count there. Says which those
-/// were.
-///
-/// # Errors
-/// See [`NotARetentionFile`].
-pub fn silence(head: &mut [u8], switches: &[RetainedSwitch]) -> Result<Vec<RetainedSwitch>, NotARetentionFile> {
-    let block = program_block(head).ok_or(NotARetentionFile)?;
-    let is_on = |switch: &RetainedSwitch| {
-        let (attributes, bit) = switch.modified();
-        let modified = value(head, &block, attributes).and_then(|value| number(&head[value]));
-        let place = value(head, &block, switch.key()).filter(|value| head[value.clone()] == *b"1")?;
-        modified.is_some_and(|modified| modified & bit != 0).then_some((*switch, place.start))
-    };
-    let on: Vec<_> = switches.iter().filter_map(is_on).collect();
-    for (_, place) in &on {
-        head[*place] = b'0';
+impl PartialFile {
+    /// An empty one for a core of `flavour`.
+    pub fn new(flavour: Flavour) -> Self {
+        let text = [MARK, b"info {\nversion=understudy\n}\n"].concat();
+        Self { flavour, text, objects: 0 }
     }
-    Ok(on.into_iter().map(|(switch, _)| switch).collect())
-}
 
-impl RetainedSwitch {
-    /// Its name in the file.
-    pub fn key(self) -> &'static str {
-        match self {
-            RetainedSwitch::Notifications => "enable_notifications",
-            RetainedSwitch::ServiceChecks => "active_service_checks_enabled",
-            RetainedSwitch::HostChecks => "active_host_checks_enabled",
+    /// Adds an object, each at most once.
+    pub fn push(&mut self, object: &Object, patch: &Patch) {
+        let out = &mut self.text;
+        match object {
+            Object::Host(host) => append_text(out, &[b"host {\nhost_name=", host.as_bytes(), b"\n"]),
+            Object::Service(host, service) => {
+                append_text(out, &[b"service {\nhost_name=", host.as_bytes()]);
+                append_text(out, &[b"\nservice_description=", service.as_bytes(), b"\n"]);
+            }
         }
-    }
-
-    /// The bit that says whether it counts, and in which attributes.
-    fn modified(self) -> (&'static str, u64) {
-        match self {
-            RetainedSwitch::Notifications => ("modified_host_attributes", 1),
-            RetainedSwitch::HostChecks => ("modified_host_attributes", 2),
-            RetainedSwitch::ServiceChecks => ("modified_service_attributes", 2),
+        if self.flavour == Flavour::Icinga1 {
+            append_field(out, "last_check", patch.memory.last_check);
         }
-    }
-}
-
-/// The lines of the `program` block, if all of it is there.
-fn program_block(head: &[u8]) -> Option<Range<usize>> {
-    let mut start = None;
-    for line in lines(head, 0..head.len()) {
-        match (start, head[line.clone()].trim_ascii()) {
-            (None, b"program {") => start = Some(line.end),
-            (Some(start), b"}") => return Some(start..line.start),
-            _ => {}
+        for (key, value) in patch.fields(object) {
+            append_field(out, key, value);
         }
+        out.extend_from_slice(b"}\n");
+        self.objects += 1;
     }
-    None
+
+    /// How many objects are in it.
+    pub fn objects(&self) -> usize {
+        self.objects
+    }
+
+    /// What the file is to hold.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.text
+    }
 }
 
-/// Where the value of `key` is.
-fn value(head: &[u8], block: &Range<usize>, key: &str) -> Option<Range<usize>> {
-    lines(head, block.clone()).find_map(|line| {
-        let text = head[line.clone()].trim_ascii();
-        let value = text.strip_prefix(key.as_bytes())?.strip_prefix(b"=")?;
-        let end = line.start + head[line].trim_ascii_end().len();
-        Some(end - value.len()..end)
-    })
+impl Patch {
+    /// The fields in the core's own order.
+    fn fields(&self, object: &Object) -> Vec<(&'static str, i64)> {
+        let memory = &self.memory;
+        let is_host = object.service().is_none();
+        let mut fields = Vec::with_capacity(20);
+        if self.scope >= Scope::State {
+            fields.push(("current_state", memory.state.into()));
+        }
+        if self.scope >= Scope::Course {
+            fields.extend([
+                ("last_hard_state", memory.last_hard_state.into()),
+                ("current_attempt", memory.attempt.into()),
+                ("state_type", i64::from(memory.state_type == StateType::Hard)),
+                ("last_state_change", memory.last_state_change),
+                ("last_hard_state_change", memory.last_hard_state_change),
+            ]);
+            let times: &[(&str, usize)] = if is_host { &HOST_TIMES } else { &SERVICE_TIMES };
+            fields.extend(times.iter().map(|(key, state)| (*key, memory.last_times[*state])));
+        }
+        let notified: &[(&str, u8)] = if is_host { &HOST_NOTIFIED } else { &SERVICE_NOTIFIED };
+        fields.extend(notified.iter().map(|(key, state)| (*key, i64::from(memory.notified_on.contains(*state)))));
+        fields.extend([
+            ("last_notification", memory.last_notification),
+            ("current_notification_number", memory.notifications.into()),
+            ("problem_has_been_acknowledged", i64::from(memory.acknowledgement.is_some())),
+            ("acknowledgement_type", memory.acknowledgement.map_or(0, acknowledgement_type)),
+            ("is_flapping", i64::from(memory.flapping)),
+        ]);
+        fields
+    }
 }
 
-/// Where the lines of `range` are, without their ends.
-fn lines(head: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let mut start = range.start;
-    head[range].split(|byte| *byte == b'\n').map(move |line| {
-        let line = start..start + line.len();
-        start = line.end + 1;
-        line
-    })
+const HOST_TIMES: [(&str, usize); 3] = [("last_time_up", 0), ("last_time_down", 1), ("last_time_unreachable", 2)];
+const SERVICE_TIMES: [(&str, usize); 4] =
+    [("last_time_ok", 0), ("last_time_warning", 1), ("last_time_unknown", 3), ("last_time_critical", 2)];
+const HOST_NOTIFIED: [(&str, u8); 2] = [("notified_on_down", 1), ("notified_on_unreachable", 2)];
+const SERVICE_NOTIFIED: [(&str, u8); 3] =
+    [("notified_on_unknown", 3), ("notified_on_warning", 1), ("notified_on_critical", 2)];
+
+fn acknowledgement_type(acknowledgement: Acknowledgement) -> i64 {
+    match acknowledgement {
+        Acknowledgement::Normal => 1,
+        Acknowledgement::Sticky => 2,
+    }
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
-    std::str::from_utf8(digits).ok()?.parse().ok()
+fn append_text(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+}
+
+fn append_field(out: &mut Vec<u8>, key: &str, value: i64) {
+    writeln!(out, "{key}={value}").expect("a Vec takes every write");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use RetainedSwitch::{HostChecks, Notifications, ServiceChecks};
+    use crate::memory::States;
+    use crate::result::{HostName, ServiceDescription};
+    use crate::status::StatusReader;
 
-    const ALL: [RetainedSwitch; 3] = [Notifications, ServiceChecks, HostChecks];
-
-    fn file(host_attributes: u8, service_attributes: u8, on: u8) -> String {
-        format!(
-            "# DO NOT MODIFY\ninfo {{\ncreated=1\nenable_notifications=1\n}}\nprogram {{\n\
-             modified_host_attributes={host_attributes}\nmodified_service_attributes={service_attributes}\n\
-             enable_notifications={on}\nactive_service_checks_enabled={on}\npassive_service_checks_enabled=1\n\
-             active_host_checks_enabled={on}\nglobal_host_event_handler=\n}}\n\
-             host {{\nhost_name=web1\nenable_notifications=1\nactive_host_checks_enabled=1\n}}\n"
-        )
+    fn service() -> Object {
+        Object::Service(HostName::try_from("web1").unwrap(), ServiceDescription::try_from("S").unwrap())
     }
 
-    fn silenced(text: &str, switches: &[RetainedSwitch]) -> (String, Vec<RetainedSwitch>) {
-        let mut head = text.as_bytes().to_vec();
-        let changed = silence(&mut head, switches).unwrap();
-        (String::from_utf8(head).unwrap(), changed)
-    }
-
-    #[test]
-    fn what_is_on_is_turned_off_and_nothing_else_changes() {
-        assert_eq!(silenced(&file(3, 3, 1), &ALL), (file(3, 3, 0), ALL.to_vec()));
-        assert_eq!(silenced(&file(3, 3, 0), &ALL), (file(3, 3, 0), vec![]));
-        let (text, changed) = silenced(&file(3, 3, 1), &[Notifications]);
-        assert_eq!(changed, [Notifications]);
-        assert_eq!(text, file(3, 3, 1).replace("=3\nenable_notifications=1", "=3\nenable_notifications=0"));
-    }
-
-    #[test]
-    fn a_switch_that_no_command_changed_does_not_count() {
-        for (host_attributes, service_attributes, counts) in
-            [(0, 0, vec![]), (1, 1, vec![Notifications]), (2, 0, vec![HostChecks]), (12, 2, vec![ServiceChecks])]
-        {
-            let text = file(host_attributes, service_attributes, 1);
-            assert_eq!(silenced(&text, &ALL).1, counts, "{host_attributes} {service_attributes}");
+    fn problem() -> Memory {
+        Memory {
+            checked: true,
+            last_check: 90,
+            state: 2,
+            attempt: 3,
+            last_hard_state: 2,
+            last_state_change: 50,
+            last_hard_state_change: 60,
+            last_times: [40, 0, 90, 0],
+            notified_on: States::only(2),
+            notifications: 4,
+            last_notification: 80,
+            next_notification: 100,
+            acknowledgement: Some(Acknowledgement::Sticky),
+            ..Memory::default()
         }
     }
 
-    #[test]
-    fn blanks_are_no_matter_and_other_values_are_left_alone() {
-        let (text, changed) =
-            silenced("program {\n\tmodified_host_attributes=1\n\tenable_notifications=1 \n\t}\n", &ALL);
-        assert_eq!(text, "program {\n\tmodified_host_attributes=1\n\tenable_notifications=0 \n\t}\n");
-        assert_eq!(changed, [Notifications]);
-        let odd = "program {\nmodified_host_attributes=1\nenable_notifications=10\n}\n";
-        assert_eq!(silenced(odd, &ALL), (odd.to_owned(), vec![]));
+    fn text(flavour: Flavour, object: &Object, scope: Scope) -> String {
+        let mut file = PartialFile::new(flavour);
+        file.push(object, &Patch { memory: problem(), scope });
+        assert_eq!(file.objects(), 1);
+        String::from_utf8(file.into_bytes()).unwrap()
     }
 
     #[test]
-    fn what_is_cut_anywhere_is_changed_only_if_the_whole_block_is_there() {
-        let whole = file(3, 3, 1);
-        let end = whole.find("}\nhost").unwrap();
-        for cut in 0..whole.len() {
-            let mut head = whole.as_bytes()[..cut].to_vec();
-            let changed = silence(&mut head, &ALL);
-            assert_eq!(changed.is_ok(), cut > end, "cut at {cut}");
-            assert_eq!(head.len(), cut);
-            assert!(changed.is_ok() || head == whole.as_bytes()[..cut], "cut at {cut}");
+    fn a_partial_file_holds_the_fields_meant_and_no_others() {
+        let expected = "\
+# understudy: a partial retention file, to be read once and not to be kept
+info {
+version=understudy
+}
+service {
+host_name=web1
+service_description=S
+notified_on_unknown=0
+notified_on_warning=0
+notified_on_critical=1
+last_notification=80
+current_notification_number=4
+problem_has_been_acknowledged=1
+acknowledgement_type=2
+is_flapping=0
+}
+";
+        assert_eq!(text(Flavour::Nagios4, &service(), Scope::Notifications), expected);
+        assert_eq!(text(Flavour::Naemon, &service(), Scope::Notifications), expected);
+        let for_icinga = expected.replace("description=S\n", "description=S\nlast_check=90\n");
+        assert_eq!(text(Flavour::Icinga1, &service(), Scope::Notifications), for_icinga, "right after the identifiers");
+    }
+
+    #[test]
+    fn with_the_state_it_reads_as_it_was() {
+        for (object, last_times) in
+            [(service(), problem().last_times), (Object::Host(service().host().clone()), [40, 0, 90, 0])]
+        {
+            let text = text(Flavour::Icinga1, &object, Scope::Course);
+            let mut reader = StatusReader::new(text.as_bytes());
+            reader.next_block().unwrap();
+            let block = reader.next_block().unwrap().unwrap();
+            assert_eq!(block.object().unwrap(), object);
+            // What it does not hold, or what is no field of a retention file.
+            let expected = Memory { checked: false, state: 0, next_notification: 0, last_times, ..problem() };
+            assert_eq!(block.memory().unwrap(), expected);
         }
     }
 }
