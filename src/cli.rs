@@ -92,7 +92,7 @@ enum Command {
     },
     /// Prints a new random key for `key_file`
     Key,
-    /// Shows a master, a standby and the relay between them on this machine
+    /// Shows a master and a standby on this machine: relay, take-over and hand-back, in about a minute
     Demo {
         /// Which cores to run; default: nagios4 where it is installed
         #[arg(long)]
@@ -110,6 +110,9 @@ enum Command {
         /// Its configuration
         config: PathBuf,
     },
+    /// A program that ends when the demonstration does
+    #[command(hide = true)]
+    DemoChild(Untouched),
 }
 
 #[derive(Subcommand)]
@@ -181,5 +184,6 @@ pub(crate) fn main() -> ExitCode {
         Command::Send(arguments) => drop_ins::send_nsca::main("understudy send", arguments.args.into_iter()),
         Command::Nsca(arguments) => drop_ins::nsca::main("understudy nsca", arguments.args.into_iter()),
         Command::DemoCore { config } => demo::core(&config),
+        Command::DemoChild(words) => demo::child(&words.args),
     }
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use failover::machine::{Flag, Shown};
 use nix::sys::signal::Signal;
@@ -15,7 +16,7 @@ use crate::support::wait::until_within;
 const NAGIOS4: &str = "/usr/sbin/nagios4";
 
 /// Its `status_update_interval`.
-pub const STATUS_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Settings of a core that checks and notifies when it starts. Without them it does neither.
 pub const NOTIFYING: &str = "enable_notifications=1\nexecute_service_checks=1\nexecute_host_checks=1\n";
@@ -62,12 +63,25 @@ impl Core {
         self.directory.join("nagios.cmd")
     }
 
+    pub fn retention_file(&self) -> PathBuf {
+        self.directory.join("retention.dat")
+    }
+
     /// Starts it, and waits for its first status file.
     #[track_caller]
     pub fn start(&mut self) {
         let _ = fs::remove_file(self.status_file());
         self.launch();
         until_within(SOON, "the core's status file", || self.shown());
+    }
+
+    /// Starts it beside what its last run left behind, and waits for a status file of its own.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().cast_signed();
+        self.launch();
+        // Two runs may begin in one second.
+        until_within(SOON, "the next run", || self.shown().filter(|shown| shown.created > now));
     }
 
     /// Starts it, whatever its last run left behind, and waits for nothing.

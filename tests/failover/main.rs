@@ -7,11 +7,15 @@
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
 mod backlog;
+mod boot;
+mod command_file;
 mod core;
 mod events;
 mod feed;
+mod flapping;
 mod heartbeat;
 mod imposter;
+mod killed;
 mod linked;
 mod node;
 mod nrpe;
@@ -19,9 +23,11 @@ mod orders;
 mod pair;
 mod probes;
 mod recovery;
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdict;
+mod witnesses;
 
 use std::time::Duration;
 
