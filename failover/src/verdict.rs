@@ -1,4 +1,4 @@
-//! How the core on this machine is, told by what it leaves in the file system. No word from the core is needed.
+//! How the core on this machine is, told by its main process and by what it leaves in the file system.
 //!
 //! ```text
 //! command file      status file        main process         verdict

@@ -454,6 +454,19 @@ fn warnings_that_are_no_failures_say_nothing() {
 }
 
 #[test]
+fn heartbeats_that_are_a_little_late_are_not_suspicious() {
+    let mut settings = defaults(0, 0, true);
+    settings.heartbeat.as_mut().unwrap().stale_after = Duration::from_secs(2);
+    let mut stage = Stage::new(settings);
+    for _ in 0..10 {
+        stage.tell(Input::Heard(CoreVerdict::Alive));
+        assert_eq!(stage.pass(1400), State::Standby);
+    }
+    assert_eq!(stage.pass(100), State::Suspect);
+    assert_eq!(stage.pass(500), State::Active);
+}
+
+#[test]
 fn a_master_that_says_that_its_core_is_dead_gets_nothing_back() {
     let mut stage = Stage::new(defaults(1, 0, true));
     stage.beats(5, CoreVerdict::DeadCrash);

@@ -27,6 +27,9 @@ const RESTART: Duration = Duration::from_secs(20);
 /// A second that is slow.
 const SLOW: Duration = Duration::from_secs(2);
 
+/// A `stale_after` that is shorter than by default.
+const IMPATIENCE: Duration = Duration::from_secs(2);
+
 /// A pair with all settings as they are by default, that of the cores too.
 fn at_defaults() -> Linked {
     const STATUS: &str = "status_update_interval=10\n";
@@ -102,25 +105,51 @@ fn a_slow_second_an_upgrade_and_a_daemon_that_is_killed_are_no_failure() {
     linked.assert_nothing_happened();
 }
 
-#[test]
-fn a_standby_whose_core_takes_nothing_hears_the_master_on() {
-    // Less than by default: what follows has to last for longer.
-    let lines = format!("{HEARTBEAT}stale_after = \"2s\"\n");
-    let linked = Linked::start(Node::standby_at_defaults("", &lines), NOTIFYING, "");
-    linked.standby.core.pause();
-    // More than a FIFO, and what reads it, takes.
+/// A pair whose standby misses heartbeats sooner than by default: what follows has to last for longer.
+fn impatient() -> Linked {
+    let lines = format!("{HEARTBEAT}stale_after = \"{}s\"\n", IMPATIENCE.as_secs());
+    Linked::start(Node::standby_at_defaults("", &lines), NOTIFYING, "")
+}
+
+/// Results that fill a FIFO, and what reads it.
+fn deliver_results(linked: &Linked) {
     for _ in 0..2000 {
         linked.master.deliver(&handover("web1", "passive", &"x".repeat(1000)));
     }
+}
+
+/// The standby hears the master for longer than it would miss it.
+#[track_caller]
+fn hears_on(linked: &Linked) {
+    let began = Instant::now();
+    while began.elapsed() < 2 * IMPATIENCE {
+        let failover = linked.standby.failover();
+        assert_eq!(failover.heartbeat.as_deref(), Some("alive"), "{failover:?}");
+    }
+}
+
+#[test]
+fn a_standby_whose_core_takes_nothing_hears_the_master_on() {
+    let linked = impatient();
+    linked.standby.core.pause();
+    deliver_results(&linked);
     until_within(SOON, "results that wait for the core", || {
         linked.standby.status().receiver?.waiting.filter(|waiting| *waiting > 0)
     });
-    let began = Instant::now();
-    while began.elapsed() < 2 * Duration::from_secs(2) {
-        let failover = linked.standby.failover();
-        assert!(failover.state == "standby" && failover.heartbeat.as_deref() == Some("alive"), "{failover:?}");
-    }
+    hears_on(&linked);
     linked.standby.core.resume();
+    linked.assert_nothing_happened();
+}
+
+#[test]
+fn a_standby_whose_disk_is_full_hears_the_master_on() {
+    let mut linked = impatient();
+    linked.standby.stop();
+    linked.standby.start_without_room();
+    linked.wait_for("alive");
+    deliver_results(&linked);
+    linked.standby.daemon.as_ref().expect("it runs").wait_for("the journal takes no results");
+    hears_on(&linked);
     linked.assert_nothing_happened();
 }
 

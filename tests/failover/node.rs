@@ -13,7 +13,7 @@ use crate::core::Core;
 use crate::support::master::{deliver, kill};
 use crate::support::process::{Running, UNDERSTUDY};
 use crate::support::site::{Said, free_port, run};
-use crate::support::standby::{PASSWORD, write_secret};
+use crate::support::standby::{PASSWORD, without_room, write_secret};
 use crate::support::wait::until_within;
 
 /// One machine of a pair. Its daemon ends before its core.
@@ -103,9 +103,25 @@ impl Node {
     /// Starts the daemon, and waits until it answers.
     #[track_caller]
     pub fn start(&mut self) {
+        self.start_as(&mut self.command());
+    }
+
+    /// The same as on a full disk.
+    #[track_caller]
+    pub fn start_without_room(&mut self) {
+        self.start_as(&mut without_room(&self.command()));
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(UNDERSTUDY);
+        command.arg("run").arg("--config").arg(self.config());
+        command
+    }
+
+    #[track_caller]
+    fn start_as(&mut self, command: &mut Command) {
         assert!(self.daemon.is_none(), "it runs");
-        let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(self.config()));
-        self.daemon = Some(daemon);
+        self.daemon = Some(Running::start(command));
         until_within(SOON, "the daemon's answer", || (self.understudy(&["status"]).code == Some(0)).then_some(()));
     }
 

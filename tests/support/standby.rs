@@ -83,16 +83,11 @@ impl Standby {
         (self.daemon, self.address) = run(&mut Standby::command(self.directory.path()));
     }
 
-    /// Stops it in order, and starts it again as on a full disk: its files cannot grow. A limit on the size of files is what a
-    /// test without rights has for that.
+    /// Stops it in order, and starts it again as on a full disk: its files cannot grow.
     #[track_caller]
     pub fn restart_without_room(&mut self) {
         self.daemon.terminate();
-        let mut limited = Command::new("/bin/sh");
-        limited.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"", "sh"]);
-        let command = Standby::command(self.directory.path());
-        limited.arg(command.get_program()).args(command.get_args());
-        (self.daemon, self.address) = run(&mut limited);
+        (self.daemon, self.address) = run(&mut without_room(&Standby::command(self.directory.path())));
     }
 
     /// Lets its files grow again.
@@ -112,6 +107,14 @@ impl Standby {
     pub fn command_file(&self) -> PathBuf {
         self.directory.path().join("nagios.cmd")
     }
+}
+
+/// The same command as on a full disk. A limit on the size of files is what a test without rights has for that.
+pub fn without_room(command: &Command) -> Command {
+    let mut limited = Command::new("/bin/sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"", "sh"]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited
 }
 
 /// Writes a file that only its owner can read.

@@ -9,6 +9,9 @@ use super::settings::HeartbeatSettings;
 /// How long a core must be gone without having been stopped before the standby takes over.
 pub const CRASH_CONFIRMATION: Duration = Duration::from_secs(2);
 
+/// A heartbeat that comes a little after its second is not late, however short `stale_after` is.
+const LATE_AT_LEAST: Duration = Duration::from_millis(1500);
+
 /// The heartbeat of one master.
 #[derive(Clone, Debug)]
 pub(super) struct Pulse {
@@ -133,6 +136,6 @@ impl Pulse {
     }
 
     fn late(&self) -> Instant {
-        self.heard + self.settings.stale_after / 2
+        self.heard + (self.settings.stale_after / 2).max(LATE_AT_LEAST)
     }
 }
