@@ -341,6 +341,11 @@ fn warn(failover: &Failover, others: Others<'_>, findings: &mut Findings) {
         ),
         Role::Master | Role::Standby => {}
     }
+    if failover.role == Role::Standby && failover.witnesses.is_empty() {
+        findings.advise(
+            "add a [[failover.witness]], a gateway say: without one this node takes over also when it is itself cut off",
+        );
+    }
     let proven = failover.heartbeat.is_some() || failover.probes.iter().any(|probe| probe.watches == Watches::Core);
     if probed && !proven && failover.hand_back == HandBack::Automatic {
         findings.warn(

@@ -10,6 +10,7 @@
 //! | `main_process` | which process a core is, and whether it lives |
 //! | [`flags`] | the core's switches in its status file |
 //! | [`issue`] | how mode commands reach the core |
+//! | `retained` | the switches that a stopped core kept for its next start |
 
 pub mod controller;
 mod disk;
@@ -22,8 +23,9 @@ pub mod machine;
 mod main_process;
 mod plugin;
 mod process;
+mod retained;
 pub mod verdict;
 
 pub use controller::{Controller, Handle, Heard, StartError, Status, Surroundings};
 pub use disk::HISTORY_LINES;
-pub use issue::{Direct, Issue, Issued, NotIssued};
+pub use issue::{Direct, Issue, Issued, NotIssued, Obstacle};

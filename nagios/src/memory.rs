@@ -1,7 +1,7 @@
 //! What a core remembers of one host or service, and a check result does not carry.
 //!
 //! A core decides by it whether to notify: which states of a problem somebody was told of, how often, when again, whether
-//! somebody has taken it over. [`crate::status`] reads it.
+//! somebody has taken it over. [`crate::status`] reads it; [`crate::retention`] gives it to another core.
 //!
 //! All times are Unix seconds, and 0 is "never", as in the core's own files. States are the core's numbers: of a host 0 up,
 //! 1 down, 2 unreachable, of a service 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.

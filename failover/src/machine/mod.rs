@@ -184,7 +184,9 @@ impl Machine {
             Input::Probe { index, state, started } => {
                 self.evidence.handle_probe(&self.settings, index, state, started);
             }
-            Input::Witness { index, state, started } => self.evidence.handle_witness(index, state, started),
+            Input::Witness { index, state, started } => {
+                self.evidence.handle_witness(index, state, started, now.instant);
+            }
             Input::Heard(verdict) => self.evidence.handle_heard(verdict, now.instant),
             Input::Goodbye => self.evidence.handle_goodbye(now.instant),
             Input::Event(event) => {
@@ -253,6 +255,11 @@ impl Machine {
         self.enforcement.is_in_force(self.state.is_on_stage())
     }
 
+    /// Whether the core does not run, and is to be silent from the beginning when it comes back.
+    pub fn is_to_start_silent(&self) -> bool {
+        *self.enforcement.core() == LocalCore::Gone && !self.state.is_on_stage()
+    }
+
     /// What a peer is to be told.
     pub fn presence(&self) -> Presence {
         match self.state {
@@ -316,9 +323,13 @@ impl Machine {
         self.enforcement.compare(now);
         for _ in 0..MAX_STEPS {
             let Some(row) = self.row() else { break };
-            self.transit(row.to, row.when.reason().to_owned());
-            if row.to == State::Active && self.settings.role == Role::Standby {
+            let takes_over = row.to == State::Active && self.settings.role == Role::Standby;
+            if takes_over {
+                // First, so that it is saved with the transition.
                 self.flapping.handle_take_over(now.wall.seconds());
+            }
+            self.transit(row.to, row.when.reason().to_owned());
+            if takes_over {
                 self.stays_until = Some(now.instant + self.flapping.minimum_stay(now.wall.seconds()));
             }
         }
@@ -367,6 +378,11 @@ impl Machine {
             Condition::StandbyUnclear => self.unclear_since.is_some(),
             Condition::StandbyUnclearForLong => {
                 self.unclear_since.is_some_and(|since| now >= since + settings.fail_open)
+            }
+            Condition::OutrunByStandby => {
+                *self.enforcement.core() == LocalCore::Gone
+                    && self.peer == Presence::Between
+                    && !self.holds(Condition::StandbyUnclearForLong)
             }
             // Orders are carried out when they are given.
             Condition::OrderedToTakeOver

@@ -56,6 +56,8 @@ pub enum Condition {
     StandbyUnclear,
     /// As before, for `fail_open`.
     StandbyUnclearForLong,
+    /// This master's core does not run, and a standby may be on its way to the stage.
+    OutrunByStandby,
     /// Orders of the operator.
     OrderedToTakeOver,
     /// Orders of the operator.
@@ -98,6 +100,7 @@ pub const TABLE: &[Row] = &[
     master(&[Suspect, HandingBack], C::StandbyUnclearForLong, Active),
     master(&[Suspect], C::StandbyOnStage, Standby),
     master(&[Active], C::StandbyOnStage, HandingBack),
+    master(&[Active], C::OutrunByStandby, HandingBack),
     Row { role: None, from: &[HandingBack], when: C::CoreIsSilent, to: Standby, also_held: true },
 ];
 
@@ -132,6 +135,7 @@ impl Condition {
             C::StandbyOffStage => "the standby is standing by",
             C::StandbyUnclear => "whether a standby is active cannot be known",
             C::StandbyUnclearForLong => "whether a standby is active could not be known for too long",
+            C::OutrunByStandby => "this core does not run, and a standby may be taking over",
             C::OrderedToTakeOver => "ordered to take over",
             C::OrderedToHandBack => "ordered to hand back",
             C::OrderedToHold => "ordered to hold",
@@ -167,6 +171,7 @@ impl Condition {
             C::StandbyOffStage => "the standby is standing by",
             C::StandbyUnclear => "the standby cannot be reached, or is between",
             C::StandbyUnclearForLong => "so for `fail_open`",
+            C::OutrunByStandby => "its core does not run, and the standby is between, not yet for `fail_open`",
             C::OrderedToTakeOver => "`takeover`; held from now on",
             C::OrderedToHandBack => "`hand-back`; held from now on",
             C::OrderedToHold => "`hold`",
