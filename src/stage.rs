@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use config::{Config, Role, Route};
 use failover::machine::Presence;
 use failover::verdict::{CoreFiles, Watch};
-use failover::{Controller, Direct, Issue, Issued, NotIssued, Surroundings};
+use failover::{Controller, Direct, Issue, Issued, NotIssued, Obstacle, Surroundings};
 use nsca::sealed::{CoreVerdict, Duty, Reason};
-use receiver::{Commands, Contact, Receiver};
+use receiver::{Commands, Contact, Progress, Receiver, Waits};
 use sender::Sender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -167,9 +167,18 @@ fn issue(config: &Config, failover: &config::Failover, receiver: Option<&Receive
 struct ByReceiver(Commands);
 
 impl Issue for ByReceiver {
-    fn issue(&mut self, commands: Vec<nagios::ModeCommand>) -> Issued {
-        let ticket = self.0.issue(commands);
-        Box::pin(async move { ticket.written().await.map_err(|error| NotIssued(error.to_string())) })
+    fn issue(&mut self, commands: Vec<nagios::ModeCommand>, obstacle: Obstacle) -> Issued {
+        let mut ticket = self.0.issue(commands);
+        Box::pin(async move {
+            loop {
+                match ticket.next().await {
+                    Progress::Waits(Waits::Turn) => obstacle.tell(None),
+                    Progress::Waits(Waits::Core(reason)) => obstacle.tell(Some(reason)),
+                    Progress::Written => return Ok(()),
+                    Progress::NotWritten(reason) => return Err(NotIssued(reason.to_string())),
+                }
+            }
+        })
     }
 }
 

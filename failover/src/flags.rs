@@ -1,7 +1,7 @@
 //! What the local core shows: whether it runs, and its switches in the status file.
 
 use std::collections::BTreeMap;
-use std::io::BufRead;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use nagios::Timestamp;
@@ -60,7 +60,7 @@ pub fn read(path: &Path) -> Result<Option<Shown>, StatusError> {
     }
 }
 
-fn shown<R: BufRead>(mut reader: StatusReader<R>, version: Version) -> Result<Option<Shown>, StatusError> {
+fn shown<R: Read>(mut reader: StatusReader<R>, version: Version) -> Result<Option<Shown>, StatusError> {
     let mut created = None;
     while let Some(block) = reader.next_block()? {
         if let Some(info) = block.info_status() {

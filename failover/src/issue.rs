@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use nagios::ModeCommand;
 use nagios::command_file::{CommandFile, CommandFileError};
+use tokio::sync::watch;
 
 /// What became of commands.
 pub type Issued = Pin<Box<dyn Future<Output = Result<(), NotIssued>> + Send>>;
@@ -16,9 +17,31 @@ pub trait Issue: Send + 'static {
     /// Writes `commands` in their order, as soon as may be. Silencing ones may overtake check results; others may wait for
     /// them.
     ///
-    /// The future ends when all of them are in the command file, or when they will not be. Dropping it withdraws what is
-    /// not yet written. The caller has one batch under way at a time, but drops it only after it has issued the next one.
-    fn issue(&mut self, commands: Vec<ModeCommand>) -> Issued;
+    /// The future ends when all of them are in the command file, or when they will not be. While it waits for the core, it
+    /// tells `obstacle` why. Dropping it withdraws what is not yet written. The caller has one batch under way at a time, but
+    /// drops it only after it has issued the next one.
+    fn issue(&mut self, commands: Vec<ModeCommand>, obstacle: Obstacle) -> Issued;
+}
+
+/// Why commands wait, for whoever issued them.
+#[derive(Debug)]
+pub struct Obstacle(watch::Sender<Option<String>>);
+
+impl Obstacle {
+    /// Nothing is in the way yet. The other end is where it is told.
+    pub fn new() -> (Self, watch::Receiver<Option<String>>) {
+        let (obstacle, told) = watch::channel(None);
+        (Obstacle(obstacle), told)
+    }
+
+    /// The core does not take them: the reason, and what to do about it. Or, with none, it does again.
+    pub fn tell(&self, reason: Option<String>) {
+        self.0.send_if_modified(|told| {
+            let differs = *told != reason;
+            *told = reason;
+            differs
+        });
+    }
 }
 
 /// The commands were not written. They are issued again.
@@ -40,7 +63,7 @@ impl Direct {
 }
 
 impl Issue for Direct {
-    fn issue(&mut self, commands: Vec<ModeCommand>) -> Issued {
+    fn issue(&mut self, commands: Vec<ModeCommand>, _: Obstacle) -> Issued {
         let path = self.path.clone();
         Box::pin(async move {
             let writing = tokio::task::spawn_blocking(move || write(path, &commands));

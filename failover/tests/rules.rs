@@ -131,6 +131,20 @@ impl Stage {
 }
 
 #[test]
+fn only_a_core_that_does_not_run_is_to_begin_silent_and_only_off_stage() {
+    let mut stage = Stage::new(defaults(0, 0, true));
+    assert!(!stage.machine.is_to_start_silent(), "it runs");
+    stage.tell(Input::Core(LocalCore::Gone));
+    assert!(stage.machine.is_to_start_silent());
+    stage.machine.handle_order(Order::TakeOver { reason: String::new() }, stage.now()).unwrap();
+    assert!(!stage.machine.is_to_start_silent(), "it may notify from its beginning");
+    stage.machine.handle_order(Order::HandBack, stage.now()).unwrap();
+    assert!(stage.machine.is_to_start_silent());
+    stage.tell(Input::Core(LocalCore::Running(None)));
+    assert!(!stage.machine.is_to_start_silent());
+}
+
+#[test]
 fn commands_come_in_the_documented_order() {
     use ModeCommand as C;
     let mut stage = Stage::new(defaults(0, 0, true));
@@ -510,6 +524,23 @@ fn a_master_that_cannot_reach_its_standby_fails_open() {
     assert_eq!(stage.pass(29_999), State::Suspect);
     assert_eq!(stage.pass(1), State::Active);
     assert_eq!(stage.tell(Input::Peer(Presence::OnStage)), State::HandingBack);
+}
+
+#[test]
+fn a_master_whose_core_returns_while_the_standby_takes_over_waits_for_it() {
+    let mut stage = master();
+    assert_eq!(stage.tell(Input::Peer(Presence::OffStage)), State::Active);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Active, "its core alone changes nothing");
+    assert_eq!(stage.tell(Input::Peer(Presence::Between)), State::Suspect);
+    assert_eq!(stage.tell(Input::Peer(Presence::OnStage)), State::Standby);
+    assert_eq!(stage.core_shows(false), State::Standby);
+    assert_eq!(stage.tell(Input::Peer(Presence::OffStage)), State::Active);
+
+    assert_eq!(stage.tell(Input::Peer(Presence::Between)), State::Active, "its core runs");
+    stage.pass(29_000);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Suspect);
+    assert_eq!(stage.pass(1_000), State::Active);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Active, "it has waited");
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! External commands that submit check results: encoded per flavour, grouped into atomic writes, parsed again.
+//! [`ObjectCommand`] and [`ModeCommand`] are the others.
 //!
 //! ```text
 //! [unix seconds] PROCESS_SERVICE_CHECK_RESULT;host;description;code;output␊
@@ -12,6 +13,7 @@
 
 mod escape;
 mod mode;
+mod object;
 
 use std::io::Write as _;
 
@@ -22,6 +24,7 @@ use crate::result::{
 use escape::encode_output;
 pub(crate) use escape::encode_spooled_output;
 pub use mode::ModeCommand;
+pub use object::{ObjectCommand, ObjectSwitch, Order};
 
 /// Writes of at most this many bytes are atomic in a FIFO: nothing of another writer comes in between (Linux).
 pub const PIPE_BUF: usize = 4096;

@@ -98,6 +98,8 @@ accessors! {
     check_result_path: PathBuf = path_of;
     /// The file with the pid of a core that runs as a daemon.
     lock_file: PathBuf = path_of;
+    /// The socket on which Nagios 4 and Naemon listen.
+    query_socket: PathBuf = path_of;
     /// The log.
     log_file: PathBuf = path_of;
     /// What the core remembers across restarts.

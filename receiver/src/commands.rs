@@ -81,7 +81,8 @@ impl Commands {
     ///
     /// They replace what was issued before about the same (notifications, service checks, …) and still waits.
     pub fn issue(&self, commands: Vec<ModeCommand>) -> Ticket {
-        let (issuer, progress) = watch::channel(Progress::Waits(Waits::Turn));
+        let (issuer, mut progress) = watch::channel(Progress::Waits(Waits::Turn));
+        progress.mark_changed();
         let order = match self.desk.take(commands, issuer) {
             Ok(order) => Some(order),
             Err((reason, issuer)) => {
@@ -99,6 +100,19 @@ impl Ticket {
         self.progress.borrow().clone()
     }
 
+    /// What became of them since the last call, at first at once. After [`Progress::Written`] or [`Progress::NotWritten`]
+    /// nothing becomes of them any more.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: the next call gives it.
+    pub async fn next(&mut self) -> Progress {
+        match self.progress.changed().await {
+            Ok(()) => self.progress.borrow_and_update().clone(),
+            // Whoever would tell is gone.
+            Err(_) => Progress::NotWritten(NotWritten::Stopped),
+        }
+    }
+
     /// Waits until the core's command file took all of them.
     ///
     /// # Errors
@@ -107,12 +121,12 @@ impl Ticket {
     /// # Cancel safety
     /// Dropping the future withdraws those that are not yet written.
     pub async fn written(mut self) -> Result<(), NotWritten> {
-        let told = self.progress.wait_for(|progress| !matches!(progress, Progress::Waits(_))).await;
-        match told.as_deref() {
-            Ok(Progress::NotWritten(reason)) => Err(reason.clone()),
-            Ok(Progress::Written) => Ok(()),
-            // Whoever would tell is gone.
-            Ok(Progress::Waits(_)) | Err(_) => Err(NotWritten::Stopped),
+        loop {
+            match self.next().await {
+                Progress::Waits(_) => {}
+                Progress::Written => return Ok(()),
+                Progress::NotWritten(reason) => return Err(reason),
+            }
         }
     }
 }

@@ -280,6 +280,8 @@ impl Worker {
             Core::There => {
                 if self.desk.lacks_mark() {
                     self.desk.mark(tail.newest());
+                    // If the core kept them waiting, it does no longer.
+                    self.desk.explain(&Waits::Turn);
                 }
                 self.overtake();
             }

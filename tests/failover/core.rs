@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use failover::machine::{Flag, Shown};
 use nix::sys::signal::Signal;
@@ -15,7 +16,7 @@ use crate::support::wait::until_within;
 const NAGIOS4: &str = "/usr/sbin/nagios4";
 
 /// Its `status_update_interval`.
-pub const STATUS_INTERVAL: std::time::Duration = std::time::Duration::from_secs(1);
+pub const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Settings of a core that checks and notifies when it starts. Without them it does neither.
 pub const NOTIFYING: &str = "enable_notifications=1\nexecute_service_checks=1\nexecute_host_checks=1\n";
@@ -58,12 +59,29 @@ impl Core {
         self.directory.join("status.dat")
     }
 
+    pub fn command_file(&self) -> PathBuf {
+        self.directory.join("nagios.cmd")
+    }
+
+    pub fn retention_file(&self) -> PathBuf {
+        self.directory.join("retention.dat")
+    }
+
     /// Starts it, and waits for its first status file.
     #[track_caller]
     pub fn start(&mut self) {
         let _ = fs::remove_file(self.status_file());
         self.launch();
         until_within(SOON, "the core's status file", || self.shown());
+    }
+
+    /// Starts it beside what its last run left behind, and waits for a status file of its own.
+    #[track_caller]
+    pub fn start_again(&mut self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs().cast_signed();
+        self.launch();
+        // Two runs may begin in one second.
+        until_within(SOON, "the next run", || self.shown().filter(|shown| shown.created > now));
     }
 
     /// Starts it, whatever its last run left behind, and waits for nothing.
@@ -79,12 +97,20 @@ impl Core {
         drop(self.process.take().expect("it runs"));
     }
 
-    /// Ends its main process as kill -9 does, and leaves its workers behind.
+    /// Ends its main process as kill -9 does; its workers see that within half a second.
     #[track_caller]
     pub fn kill_main_process(&mut self) -> Running {
-        let mut process = self.process.take().expect("it runs");
-        process.signal(Signal::SIGKILL);
+        let mut process = self.kill_uncollected();
         process.wait();
+        process
+    }
+
+    /// The same, but nobody collects it before the value is dropped: until then its command worker takes it for alive, and
+    /// reads the command file on.
+    #[track_caller]
+    pub fn kill_uncollected(&mut self) -> Running {
+        let process = self.process.take().expect("it runs");
+        process.signal(Signal::SIGKILL);
         process
     }
 
@@ -92,6 +118,21 @@ impl Core {
     #[track_caller]
     pub fn stop(&mut self) {
         self.process.take().expect("it runs").terminate();
+    }
+
+    /// Has it read its configuration again.
+    pub fn reload(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGHUP);
+    }
+
+    /// Lets it hang.
+    pub fn pause(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGSTOP);
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGCONT);
     }
 
     /// The last status file; none while there is none.
@@ -144,7 +185,7 @@ impl Core {
 
     /// Writes one external command.
     pub fn command(&self, command: &str) {
-        fs::write(self.directory.join("nagios.cmd"), format!("[1] {command}\n")).unwrap();
+        fs::write(self.command_file(), format!("[1] {command}\n")).unwrap();
     }
 }
 

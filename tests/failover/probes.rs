@@ -17,7 +17,7 @@ const FAILURES: u32 = 2;
 
 #[test]
 fn the_core_is_killed() {
-    Pair::start().survives(
+    Pair::start().covered(
         "CRITICAL",
         |master| master.left_behind = Some(master.core.kill_main_process()),
         |master| {
@@ -29,7 +29,7 @@ fn the_core_is_killed() {
 
 #[test]
 fn the_core_is_stopped_in_order() {
-    Pair::start().survives("CRITICAL", |master| master.core.stop(), |master| master.core.start());
+    Pair::start().covered("CRITICAL", |master| master.core.stop(), |master| master.core.start());
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn the_host_is_gone_and_nothing_answers_for_it() {
         master.nrpe.kill();
         master.imposter = Some(Imposter::nobody(master.nrpe.port));
     };
-    Pair::start().survives("UNKNOWN: killed after 2s", gone, |master| {
+    Pair::start().covered("UNKNOWN: killed after 2s", gone, |master| {
         master.imposter = None;
         master.nrpe.launch();
         master.core.start();
@@ -52,7 +52,7 @@ fn the_host_is_there_and_nrpe_is_gone_with_the_core() {
         master.core.kill();
         master.nrpe.kill();
     };
-    Pair::start().survives("refused", gone, |master| {
+    Pair::start().covered("refused", gone, |master| {
         master.nrpe.launch();
         master.core.start();
     });
@@ -61,7 +61,7 @@ fn the_host_is_there_and_nrpe_is_gone_with_the_core() {
 #[test]
 fn nrpe_answers_too_late() {
     let slow = |master: &mut Master| master.replace_check_nagios("/bin/sleep 5");
-    Pair::start().survives("UNKNOWN: killed after 2s", slow, Master::restore_check_nagios);
+    Pair::start().covered("UNKNOWN: killed after 2s", slow, Master::restore_check_nagios);
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn nrpe_takes_connections_and_says_nothing() {
         master.nrpe.kill();
         master.imposter = Some(Imposter::mute(master.nrpe.port));
     };
-    Pair::start().survives("UNKNOWN: killed after 2s", mute, Master::restore_nrpe);
+    Pair::start().covered("UNKNOWN: killed after 2s", mute, Master::restore_nrpe);
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn somebody_else_talks_at_the_port_of_nrpe() {
         master.nrpe.kill();
         master.imposter = Some(Imposter::babbling(master.nrpe.port));
     };
-    Pair::start().survives("UNKNOWN: CHECK_NRPE", babbling, Master::restore_nrpe);
+    Pair::start().covered("UNKNOWN: CHECK_NRPE", babbling, Master::restore_nrpe);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn the_answer_is_long_binary_and_none_of_a_plugin() {
     let garbage = |master: &mut Master| {
         master.replace_check_nagios("/bin/sh -c \"tr '\\000' x < /dev/urandom | head -c 50000; exit 77\"");
     };
-    Pair::start().survives("UNKNOWN", garbage, Master::restore_check_nagios);
+    Pair::start().covered("UNKNOWN", garbage, Master::restore_check_nagios);
 }
 
 /// A master that knows nothing of Understudy, and its standby.
@@ -123,7 +123,7 @@ impl Pair {
     /// What `strikes` the master makes the standby take over in time and do its work; what `mends` it ends that. The probe says
     /// `what` meanwhile.
     #[track_caller]
-    fn survives(mut self, what: &str, strikes: impl FnOnce(&mut Master), mends: impl FnOnce(&mut Master)) {
+    fn covered(mut self, what: &str, strikes: impl FnOnce(&mut Master), mends: impl FnOnce(&mut Master)) {
         self.standby.wait_for("a probe that is well", |failover| failover.probes[0].state.as_deref() == Some("OK"));
         self.standby.core.wait_for(false);
         self.only_the_master_notifies("before");

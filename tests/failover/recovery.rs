@@ -1,38 +1,90 @@
 //! What is right in the end, whoever was away meanwhile.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::SOON;
-use crate::core::NOTIFYING;
+use crate::core::{self, Core, NOTIFYING};
 use crate::node::Node;
 use crate::support::wait::until_within;
 
+/// Settings of a core that begins with the switches that it had at its end.
+const KEEPING: &str = "retain_state_information=1\nuse_retained_program_state=1\n";
+
+/// Its switches in the retention file.
+const SWITCHES: [&str; 3] = ["enable_notifications", "active_service_checks_enabled", "active_host_checks_enabled"];
+
 #[test]
-fn a_standby_core_that_starts_with_its_switches_on_is_corrected() {
-    let mut node = Node::standby_that_waits(NOTIFYING, "");
+fn a_core_that_restarts_is_switched_again_whatever_it_begins_with() {
+    let both = format!("{NOTIFYING}{KEEPING}");
+    std::thread::scope(|scope| {
+        for settings in ["", NOTIFYING, KEEPING, &both] {
+            for active in [false, true] {
+                scope.spawn(move || restart(settings, active));
+            }
+        }
+    });
+}
+
+fn restart(settings: &str, active: bool) {
+    let mut node = Node::standby_that_waits(settings, "");
     node.core.start();
     node.start();
-    node.core.wait_for(false);
-    node.core.kill();
-    node.core.launch();
-    until_within(SOON, "the next run", || node.core.shown().filter(|shown| shown.created > shown.program_start));
-    node.core.wait_for(false);
+    if active {
+        node.does(&["takeover"]);
+    }
+    node.core.wait_for(active);
+    for end in [Core::stop, Core::kill] {
+        end(&mut node.core);
+        node.wait_for("the core's end", |failover| failover.core == "gone");
+        node.core.start_again();
+        node.core.wait_for(active);
+        node.wait_for("what it is to be", |failover| failover.in_force && failover.core == "running");
+    }
 }
 
 #[test]
-fn a_core_that_restarts_while_active_is_switched_again() {
-    let mut node = Node::standby("");
+fn switches_that_a_core_kept_are_turned_off_before_it_starts() {
+    std::thread::scope(|scope| {
+        for end in [Core::stop, Core::kill] {
+            scope.spawn(move || start_with_what_was_kept(end));
+        }
+    });
+}
+
+fn start_with_what_was_kept(end: fn(&mut Core)) {
+    let mut node = Node::standby_that_waits(KEEPING, "");
+    node.core.start();
+    node.start();
     node.does(&["takeover"]);
     node.core.wait_for(true);
-    let run = node.core.shown().unwrap().program_start;
-    node.core.kill();
-    node.wait_for("the core's death", |failover| failover.core == "gone");
-    node.core.launch();
-    until_within(SOON, "another run", || node.core.shown().filter(|shown| shown.program_start != run));
-    node.core.wait_for(true);
-    node.wait_for("what it is to be", |failover| failover.in_force);
+    let file = node.core.retention_file();
+    until_within(SOON, "the core's saving", || fs::read_to_string(&file).ok().filter(|kept| are_on(kept)));
+    end(&mut node.core);
+    node.wait_for("the core's end", |failover| failover.core == "gone");
+    let kept = fs::read_to_string(&file).unwrap();
+    assert!(are_on(&kept), "an active node's core may begin with them");
+    fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+
+    node.does(&["hand-back"]);
+    let turned_off =
+        SWITCHES.iter().fold(kept, |text, switch| text.replacen(&format!("\n{switch}=1"), &format!("\n{switch}=0"), 1));
+    until_within(SOON, "the switches off", || (fs::read_to_string(&file).unwrap() == turned_off).then_some(()));
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o640);
+    // So nobody commands the core.
+    node.kill();
+    node.core.start();
+    assert!(node.core.are(&core::SWITCHES, false), "{:?}", node.core.shown());
+    assert!(!node.core.log().contains("DISABLE_NOTIFICATIONS"), "{}", node.core.log());
+}
+
+/// Whether the core would begin with its switches on.
+fn are_on(kept: &str) -> bool {
+    SWITCHES.iter().all(|switch| kept.contains(&format!("\n{switch}=1")))
 }
 
 #[test]
-fn a_core_that_is_dead_at_the_take_over_is_switched_when_it_lives() {
+fn a_core_that_never_ran_before_the_take_over_is_switched_when_it_lives() {
     let mut node = Node::standby_that_waits("", "");
     node.start();
     node.wait_for("a first look", |failover| failover.core == "gone");

@@ -5,7 +5,8 @@
 //! heartbeat, peer ─ watches ─┤                        ├─▶ saver ─▶ failover.state
 //! flags::look ─ watch ───────┼─▶ run (owns Machine) ──┼─▶ history
 //! Handle ─ requests ─────────┘                        ├─▶ hooks
-//!                                                     └─▶ presence, for heartbeats
+//!                                                     ├─▶ presence, for heartbeats
+//!                                                     └─▶ keep_silent ─▶ the stopped core's retention file
 //! ```
 //!
 //! **Invariant:** one task owns the machine, and waits for nobody but the disk, and for that a second at most.
@@ -18,6 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use nagios::retention::RetainedSwitch;
 use nsca::sealed::CoreVerdict;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -30,6 +32,7 @@ use crate::flags::Flags;
 use crate::issue::Issue;
 use crate::machine::{Confirmed, LocalCore, Machine, Now, Order, Presence, Refused, Settings, Snapshot};
 use crate::plugin::{self, Outcome, Which};
+use crate::retained::Retained;
 use crate::verdict::{CoreFiles, LOOK_EVERY};
 use run::Run;
 use saver::Saver;
@@ -124,6 +127,10 @@ impl Controller {
         let (presence, presences) = watch::channel(machine.presence());
         let mut feeders = JoinSet::new();
         let (paces, outcomes) = repeat_plugins(config, &mut feeders);
+        let (silent_start, is_silent_start) = watch::channel(false);
+        if let Some(retained) = Retained::new(core, &config.switches) {
+            feeders.spawn(keep_silent(retained, is_silent_start));
+        }
         let (seen, core) = watch::channel(LocalCore::Unknown);
         feeders.spawn(look(Flags::new(files, config.status_file.clone()), seen));
         let run = Run {
@@ -139,6 +146,7 @@ impl Controller {
             hooks: JoinSet::new(),
             presence,
             paces,
+            silent_start,
             core_missed: None,
         };
         let inputs = run::Inputs { requests: received, outcomes, core, surroundings: surroundings.with_the_present() };
@@ -257,7 +265,7 @@ fn repeat_plugins(config: &config::Failover, feeders: &mut JoinSet<()>) -> (run:
     (run::Paces { probes: probe_pace, witnesses: witness_pace }, outcomes)
 }
 
-/// What the last daemon left. A snapshot that cannot be understood is worth less than a daemon that runs.
+/// What the last daemon left.
 fn read(directory: &Path) -> Result<(History, Option<Snapshot>), StartError> {
     let failed = |path: &str| {
         let path = directory.join(path);
@@ -265,14 +273,7 @@ fn read(directory: &Path) -> Result<(History, Option<Snapshot>), StartError> {
     };
     std::fs::create_dir_all(directory).map_err(failed(""))?;
     let history = History::open(directory).map_err(failed("failover.history"))?;
-    let snapshot = match disk::read_snapshot(directory) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData || error.kind() == io::ErrorKind::UnexpectedEof => {
-            let file = disk::snapshot_path(directory);
-            tracing::error!(file = %file.display(), %error, "the state is damaged: beginning off stage, without a hold");
-            None
-        }
-        read => read.map_err(failed("failover.state"))?,
-    };
+    let snapshot = disk::read_state(directory).map_err(failed("failover.state"))?;
     Ok((history, snapshot))
 }
 
@@ -297,6 +298,34 @@ async fn look(mut flags: Flags, seen: watch::Sender<LocalCore>) {
             *known = core;
             changed
         });
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// While the core is to begin silent, keeps its retention file so. What the core writes at its end may be late.
+async fn keep_silent(mut retained: Retained, mut is_wanted: watch::Receiver<bool>) {
+    let mut wrong = None;
+    while is_wanted.wait_for(|wanted| *wanted).await.is_ok() {
+        let silencing = tokio::task::spawn_blocking(move || {
+            let silenced = retained.silence();
+            (retained, silenced)
+        });
+        let Ok((returned, silenced)) = silencing.await else { return };
+        retained = returned;
+        match silenced {
+            Ok(switches) if !switches.is_empty() => {
+                let switches: Vec<_> = switches.into_iter().map(RetainedSwitch::key).collect();
+                tracing::warn!(
+                    ?switches,
+                    "turned off in the stopped core's retention file: it would have begun with them"
+                );
+                wrong = None;
+            }
+            Err(error) if Wrong::goes_on(&mut wrong, Instant::now()) => {
+                tracing::warn!(%error, "the core may begin with switches that it kept, until it is commanded");
+            }
+            Ok(_) | Err(_) => {}
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

@@ -13,7 +13,7 @@ use super::{Heard, Request, Surroundings, Wrong, changed};
 use crate::disk::History;
 use crate::event::Event;
 use crate::hook;
-use crate::issue::{Issue, Issued, NotIssued};
+use crate::issue::{Issue, Issued, NotIssued, Obstacle};
 use crate::machine::{Confirmed, Hook, Input, LocalCore, Machine, Now, Output, Presence, State, Transition};
 use crate::plugin::{Outcome, Which};
 
@@ -33,15 +33,24 @@ pub(super) struct Run {
     pub(super) history: History,
     pub(super) issue: Box<dyn Issue>,
     /// The batch that is being written.
-    pub(super) in_flight: Option<(u64, Issued)>,
-    /// Why the last batch could not be written.
+    pub(super) in_flight: Option<Batch>,
+    /// Why a batch waits, or could not be written.
     pub(super) not_issued: Option<(String, Wrong)>,
     pub(super) saver: Saver,
     pub(super) hooks: JoinSet<()>,
     pub(super) presence: watch::Sender<Presence>,
     pub(super) paces: Paces,
+    /// Whether a core that is started now is to begin silent.
+    pub(super) silent_start: watch::Sender<bool>,
     /// This node is on stage, and its core does not run.
     pub(super) core_missed: Option<Wrong>,
+}
+
+/// Commands on their way.
+pub(super) struct Batch {
+    ticket: u64,
+    written: Issued,
+    obstacle: watch::Receiver<Option<String>>,
 }
 
 /// Where things happen.
@@ -63,14 +72,17 @@ impl Run {
         loop {
             self.act().await;
             let timeout = self.machine.timeout();
-            let issued = issued(&mut self.in_flight);
+            let news = news(&mut self.in_flight);
             let Surroundings { heartbeat, peer } = &mut inputs.surroundings;
             tokio::select! {
                 request = inputs.requests.recv() => match request {
                     Some(request) => self.answer(request).await,
                     None => return,
                 },
-                (ticket, result) = issued => self.handle_issued(ticket, result),
+                news = news => match news {
+                    News::Waits(obstacle) => self.note_obstacle(obstacle),
+                    News::Ended(ticket, result) => self.handle_issued(ticket, result),
+                },
                 () = changed(heartbeat) => {
                     let heard = heartbeat.as_mut().and_then(|heard| *heard.borrow_and_update());
                     self.handle_heard(heard);
@@ -87,6 +99,7 @@ impl Run {
                     if core == LocalCore::Gone {
                         // The next core may have to be switched the other way.
                         self.in_flight = None;
+                        self.not_issued = None;
                     }
                     self.machine.handle(Input::Core(core), Now::read());
                 }
@@ -112,18 +125,22 @@ impl Run {
                     tracing::debug!(?names, "issuing");
                     // What is not yet written of the last batch is in this one. That one is withdrawn after this one was
                     // issued: what is in both goes on waiting where it was.
-                    self.in_flight = Some((ticket, self.issue.issue(commands)));
+                    let (obstacle, told) = Obstacle::new();
+                    let written = self.issue.issue(commands, obstacle);
+                    self.in_flight = Some(Batch { ticket, written, obstacle: told });
                 }
                 Output::Transition(transition) => self.note(&transition),
                 Output::RunHook { hook, transition } => self.run_hook(hook, transition),
                 Output::Save(_) => {}
             }
         }
-        let presence = self.machine.presence();
-        self.presence.send_if_modified(|known| std::mem::replace(known, presence) != presence);
         let (probes, witnesses) = self.machine.pace();
-        for (pace, new) in [(&self.paces.probes, probes), (&self.paces.witnesses, witnesses)] {
-            pace.send_if_modified(|known| std::mem::replace(known, new) != new);
+        publish(&self.presence, self.machine.presence());
+        publish(&self.paces.probes, probes);
+        publish(&self.paces.witnesses, witnesses);
+        publish(&self.silent_start, self.machine.is_to_start_silent());
+        if self.in_flight.is_none() && self.machine.is_in_force() {
+            self.not_issued = None;
         }
         self.miss_the_core();
     }
@@ -209,18 +226,24 @@ impl Run {
     }
 
     fn handle_issued(&mut self, ticket: u64, result: Result<(), NotIssued>) {
-        let now = Now::read();
-        match &result {
-            Ok(()) => self.not_issued = None,
-            Err(error) => {
-                let mut wrong = self.not_issued.take().map(|(_, wrong)| wrong);
-                if Wrong::goes_on(&mut wrong, now.instant) {
-                    tracing::warn!(%error, "cannot switch the core; trying again");
+        let written = result.is_ok();
+        self.note_obstacle(result.err().map(|error| error.to_string()));
+        self.machine.handle(Input::Issued { ticket, written }, Now::read());
+    }
+
+    /// Why the core cannot be switched, or that it can.
+    fn note_obstacle(&mut self, obstacle: Option<String>) {
+        let mut wrong = self.not_issued.take().map(|(_, wrong)| wrong);
+        match obstacle {
+            Some(reason) => {
+                if Wrong::goes_on(&mut wrong, Instant::now()) {
+                    tracing::warn!(reason, "cannot switch the core yet; trying on");
                 }
-                self.not_issued = wrong.map(|wrong| (error.to_string(), wrong));
+                self.not_issued = wrong.map(|wrong| (reason, wrong));
             }
+            None if wrong.is_some() => tracing::info!("the core takes commands again"),
+            None => {}
         }
-        self.machine.handle(Input::Issued { ticket, written: result.is_ok() }, now);
     }
 
     /// Says loudly that nobody notifies because this node's core does not run.
@@ -237,12 +260,33 @@ impl Run {
     }
 }
 
-/// Waits for the end of the batch that is under way, and takes it.
-async fn issued(in_flight: &mut Option<(u64, Issued)>) -> (u64, Result<(), NotIssued>) {
-    let Some((ticket, writing)) = in_flight else { return std::future::pending().await };
-    let ended = (*ticket, writing.await);
-    *in_flight = None;
-    ended
+/// What is new of the batch that is under way.
+enum News {
+    /// It waits for the core, and why; or, with none, no longer for that.
+    Waits(Option<String>),
+    Ended(u64, Result<(), NotIssued>),
+}
+
+/// Waits for news of the batch that is under way. Takes one that has ended.
+async fn news(in_flight: &mut Option<Batch>) -> News {
+    let Some(Batch { ticket, written, obstacle }) = in_flight else { return std::future::pending().await };
+    let news = tokio::select! {
+        ended = written => News::Ended(*ticket, ended),
+        Ok(()) = obstacle.changed() => News::Waits(obstacle.borrow_and_update().clone()),
+    };
+    if matches!(news, News::Ended(..)) {
+        *in_flight = None;
+    }
+    news
+}
+
+/// Tells a value if it is another one.
+fn publish<T: PartialEq>(told: &watch::Sender<T>, value: T) {
+    told.send_if_modified(|known| {
+        let differs = *known != value;
+        *known = value;
+        differs
+    });
 }
 
 async fn at(deadline: Option<Instant>) {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pulse::{Life, Pulse};
 use super::settings::Settings;
+use super::state::Now;
 use crate::event::Event;
 
 /// Where the master itself is heard, a witness's word counts for so many intervals, and for so long at least: it may be a
@@ -57,10 +58,13 @@ struct Testimony {
 
 /// What the core's event handlers told last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Events {
+pub struct Events {
     host_is_down: bool,
     /// Whether the master's process is well; none before it is told, and none once something failed after it.
     process_is_well: Option<bool>,
+    /// When the last one came, in microseconds since the Unix epoch; 0: there was none.
+    #[serde(default)]
+    told_us: i64,
     /// Not kept: after a restart of the daemon, witnesses must be heard anew.
     #[serde(skip)]
     failed: Option<Instant>,
@@ -114,21 +118,8 @@ impl Evidence {
         }
     }
 
-    pub(super) fn handle_event(&mut self, event: Event, now: Instant) {
-        match event {
-            Event::HostDown => {
-                self.events = Events { host_is_down: true, process_is_well: None, failed: Some(now) };
-            }
-            Event::HostUp => self.events.host_is_down = false,
-            Event::ProcessCritical => {
-                self.events.process_is_well = Some(false);
-                self.events.failed = Some(now);
-            }
-            // A core that lives has a host that is up.
-            Event::ProcessOk => {
-                self.events = Events { host_is_down: false, process_is_well: Some(true), failed: None };
-            }
-        }
+    pub(super) fn handle_event(&mut self, event: Event, now: Now) {
+        self.events.take(event, now);
     }
 
     /// This node goes on stage: what was proven before that is past.
@@ -319,7 +310,34 @@ impl Evidence {
 }
 
 impl Events {
-    fn fail(self) -> bool {
+    /// Adds one.
+    pub fn take(&mut self, event: Event, now: Now) {
+        match event {
+            Event::HostDown => {
+                self.host_is_down = true;
+                // A core that was told to be gone stays so until it is told to live.
+                self.process_is_well = self.process_is_well.filter(|well| !well);
+            }
+            Event::HostUp => self.host_is_down = false,
+            Event::ProcessCritical => self.process_is_well = Some(false),
+            // A core that lives has a host that is up.
+            Event::ProcessOk => (self.host_is_down, self.process_is_well) = (false, Some(true)),
+        }
+        match event {
+            Event::HostDown | Event::ProcessCritical => self.failed = Some(now.instant),
+            Event::ProcessOk => self.failed = None,
+            Event::HostUp => {}
+        }
+        self.told_us = now.wall.micros();
+    }
+
+    /// Whether the last word on the master's host or on its core is that it is gone.
+    pub fn fail(self) -> bool {
         self.host_is_down || self.process_is_well == Some(false)
+    }
+
+    /// The one of the two that was told something later.
+    pub fn later(self, other: Events) -> Events {
+        if other.told_us > self.told_us { other } else { self }
     }
 }

@@ -35,13 +35,15 @@ use nagios::{ModeCommand, ServiceState};
 use nsca::sealed::CoreVerdict;
 
 pub use enforcement::{Flag, LocalCore, RETRY_WRITING, Shown};
-pub use evidence::HURRIED_INTERVAL;
+pub use evidence::{Events, HURRIED_INTERVAL};
 pub use flapping::LONGEST_STAY;
 pub use pulse::CRASH_CONFIRMATION;
 pub(crate) use settings::DEFAULT_STATUS_INTERVAL;
 pub use settings::{HeartbeatSettings, ProbeSettings, Settings};
 pub use snapshot::Snapshot;
 pub use state::{Confirmed, Hold, Now, Order, Presence, Refused, State, Transition};
+
+pub(crate) use enforcement::commands;
 
 use enforcement::Enforcement;
 use evidence::Evidence;
@@ -188,7 +190,7 @@ impl Machine {
             Input::Heard(verdict) => self.evidence.handle_heard(verdict, now.instant),
             Input::Goodbye => self.evidence.handle_goodbye(now.instant),
             Input::Event(event) => {
-                self.evidence.handle_event(event, now.instant);
+                self.evidence.handle_event(event, now);
                 self.save();
             }
             Input::Core(core) => self.handle_core(core, now),
@@ -251,6 +253,11 @@ impl Machine {
     /// Whether the core's switches are known to be what they are to be.
     pub fn is_in_force(&self) -> bool {
         self.enforcement.is_in_force(self.state.is_on_stage())
+    }
+
+    /// Whether the core does not run, and is to be silent from the beginning when it comes back.
+    pub fn is_to_start_silent(&self) -> bool {
+        *self.enforcement.core() == LocalCore::Gone && !self.state.is_on_stage()
     }
 
     /// What a peer is to be told.
@@ -371,6 +378,11 @@ impl Machine {
             Condition::StandbyUnclear => self.unclear_since.is_some(),
             Condition::StandbyUnclearForLong => {
                 self.unclear_since.is_some_and(|since| now >= since + settings.fail_open)
+            }
+            Condition::OutrunByStandby => {
+                *self.enforcement.core() == LocalCore::Gone
+                    && self.peer == Presence::Between
+                    && !self.holds(Condition::StandbyUnclearForLong)
             }
             // Orders are carried out when they are given.
             Condition::OrderedToTakeOver

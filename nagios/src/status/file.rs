@@ -1,14 +1,11 @@
 //! The status file on disk, which the core replaces at each of its intervals.
 
 use std::fs::{File, Metadata};
-use std::io::{self, BufReader};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{StatusError, StatusReader};
-
-/// How much of it is read at once, in bytes: what most want is at its beginning.
-const READ_BYTES: usize = 16 << 10;
 
 /// Which status file it is. Two that are written one after the other differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub enum Look {
     /// The version that is known.
     Known,
     /// Another one.
-    New(Version, StatusReader<BufReader<File>>),
+    New(Version, StatusReader<File>),
 }
 
 /// Looks at the status file at `path`, and opens it unless it is the version that is `known`.
@@ -53,7 +50,7 @@ pub fn look(path: &Path, known: Option<Version>) -> Result<Look, StatusError> {
     if known == Some(version) {
         return Ok(Look::Known);
     }
-    Ok(Look::New(version, StatusReader::new(BufReader::with_capacity(READ_BYTES, file))))
+    Ok(Look::New(version, StatusReader::new(file)))
 }
 
 #[cfg(test)]

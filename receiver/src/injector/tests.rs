@@ -257,6 +257,18 @@ fn commands_wait_for_the_core_and_the_newest_word_counts() {
 }
 
 #[test]
+fn commands_that_wait_for_results_do_not_wait_for_the_core_any_more() {
+    let stage = Stage::start(&Options { max_rate: Some(1), ..Options::default() });
+    stage.append(outputs(3));
+    let ticket = stage.issue(&[ENABLE]);
+    wait_until("the core's absence", || matches!(ticket.progress(), Progress::Waits(Waits::Core(_))).then_some(()));
+    let core = stage.core();
+    wait_until("the backlog's turn", || (ticket.progress() == Progress::Waits(Waits::Turn)).then_some(()));
+    assert_eq!(stage.written(ticket), Ok(()));
+    drop(core);
+}
+
+#[test]
 fn a_core_that_dies_meanwhile_gets_what_came_since_before_what_enables() {
     let (stage, core) = Stage::with_core(&Options::default());
     let core = core.with_one_page();

@@ -1,0 +1,256 @@
+//! The core's retention file on disk, and what takes its place for a moment.
+//!
+//! ```text
+//! retention.dat                    the core's own, or a partial one of ours, which begins with MARK
+//! retention.dat.understudy-kept    the core's own, while a partial one is in its place
+//! retention.dat.understudy-new     what is being written
+//! ```
+//!
+//! **Invariant:** at every moment there is a whole file at the path: things are written beside it, synced, and renamed.
+//!
+//! **Invariant:** while a partial file is in its place, the core's own one is kept, also when we are killed:
+//! [`RetentionFile::put_back`] at the next start finds it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use super::MARK;
+
+/// A core's retention file.
+#[derive(Clone, Debug)]
+pub struct RetentionFile {
+    path: PathBuf,
+}
+
+/// Why a retention file could not be replaced. What was there is still there.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {doing} the core's retention file {}: {source}: {}", path.display(), advice(source))]
+pub struct RetentionError {
+    doing: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "is it this core's state_retention_file, and did the core ever save?",
+        io::ErrorKind::PermissionDenied => "run as the core's user, who may write its directory",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on its disk",
+        _ => "check the file and its disk",
+    }
+}
+
+impl RetentionFile {
+    /// The file at `path`. Nothing is opened yet.
+    pub fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Puts `contents` in its place, with its owner and mode, and keeps what was there.
+    ///
+    /// # Errors
+    /// There is no such file, or it cannot be replaced, or the new one could not have its owner.
+    pub fn replace(&self, contents: &[u8]) -> Result<(), RetentionError> {
+        self.try_replace(contents).map_err(|source| self.error("replace", source))
+    }
+
+    /// Whether a partial file of ours is in its place: nobody has saved since.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn is_ours(&self) -> Result<bool, RetentionError> {
+        begins_with_mark(&self.path).map_err(|source| self.error("read", source))
+    }
+
+    /// Puts the kept file back if a partial one is still in its place, and says whether it was. What was kept is gone then.
+    ///
+    /// # Errors
+    /// The file cannot be put back.
+    pub fn put_back(&self) -> Result<bool, RetentionError> {
+        self.try_put_back().map_err(|source| self.error("put back", source))
+    }
+
+    fn try_replace(&self, contents: &[u8]) -> io::Result<()> {
+        // After a crash of ours, what is kept is the core's own file, and what is in its place is not.
+        self.try_put_back()?;
+        let found = fs::metadata(&self.path)?;
+        let kept = self.beside("kept");
+        keep(&self.path, &kept)?;
+        let written = self.write_new(contents, &found);
+        let replaced = written.and_then(|new| fs::rename(new, &self.path)).and_then(|()| self.sync_directory());
+        if replaced.is_err() && !begins_with_mark(&self.path).unwrap_or(true) {
+            let _ = fs::remove_file(kept);
+        }
+        replaced
+    }
+
+    fn write_new(&self, contents: &[u8], like: &fs::Metadata) -> io::Result<PathBuf> {
+        let path = self.beside("new");
+        remove(&path)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let written = file
+            .write_all(contents)
+            .and_then(|()| give(&file, like))
+            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777)))
+            .and_then(|()| file.sync_all());
+        if let Err(error) = written {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(path)
+    }
+
+    fn try_put_back(&self) -> io::Result<bool> {
+        let kept = self.beside("kept");
+        if !kept.try_exists()? {
+            return Ok(false);
+        }
+        let ours = match begins_with_mark(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
+            found => found?,
+        };
+        if ours {
+            fs::rename(&kept, &self.path)?;
+        } else {
+            fs::remove_file(&kept)?;
+        }
+        self.sync_directory()?;
+        Ok(ours)
+    }
+
+    fn beside(&self, what: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(".understudy-");
+        name.push(what);
+        name.into()
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(self.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    fn error(&self, doing: &'static str, source: io::Error) -> RetentionError {
+        RetentionError { doing, path: self.path.clone(), source }
+    }
+}
+
+/// Keeps the file at `path` at `kept` too. A core that saves renames or rewrites its file, and both must leave this alone; so it
+/// is a copy, and not a link.
+fn keep(path: &Path, kept: &Path) -> io::Result<()> {
+    remove(kept)?;
+    let found = fs::metadata(path)?;
+    let half = kept.with_extension("understudy-half");
+    remove(&half)?;
+    fs::copy(path, &half)?;
+    let file = File::open(&half)?;
+    give(&file, &found)?;
+    file.sync_all()?;
+    fs::rename(half, kept)
+}
+
+/// Gives `file` the owner of `like`.
+fn give(file: &File, like: &fs::Metadata) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) == (like.uid(), like.gid()) {
+        return Ok(());
+    }
+    fchown(file, Some(like.uid()), Some(like.gid()))
+}
+
+fn begins_with_mark(path: &Path) -> io::Result<bool> {
+    let mut begin = Vec::with_capacity(MARK.len());
+    File::open(path)?.take(MARK.len() as u64).read_to_end(&mut begin)?;
+    Ok(begin == MARK)
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &[u8] = b"info {\n}\n";
+
+    struct Site {
+        directory: tempfile::TempDir,
+        file: RetentionFile,
+    }
+
+    impl Site {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("retention.dat");
+            fs::write(&path, FULL).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            Self { directory, file: RetentionFile::new(path) }
+        }
+
+        fn holds(&self, expected: &[u8]) {
+            assert_eq!(fs::read(&self.file.path).unwrap(), expected);
+            assert_eq!(fs::metadata(&self.file.path).unwrap().mode() & 0o7777, 0o640);
+        }
+
+        fn files(&self) -> usize {
+            fs::read_dir(self.directory.path()).unwrap().count()
+        }
+    }
+
+    fn partial() -> Vec<u8> {
+        [MARK, b"info {\n}\n"].concat()
+    }
+
+    #[test]
+    fn what_no_core_took_is_put_back() {
+        let site = Site::new();
+        site.file.replace(&partial()).unwrap();
+        site.holds(&partial());
+        assert!(site.file.is_ours().unwrap());
+        assert!(site.file.put_back().unwrap());
+        site.holds(FULL);
+        assert_eq!(site.files(), 1);
+        assert!(!site.file.put_back().unwrap(), "there is nothing to put back any more");
+    }
+
+    #[test]
+    fn what_a_core_saved_stays() {
+        let site = Site::new();
+        site.file.replace(&partial()).unwrap();
+        fs::write(&site.file.path, b"info {\ncreated=1\n}\n").unwrap();
+        assert!(!site.file.is_ours().unwrap());
+        assert!(!site.file.put_back().unwrap());
+        site.holds(b"info {\ncreated=1\n}\n");
+        assert_eq!(site.files(), 1);
+    }
+
+    #[test]
+    fn a_crash_in_between_costs_nothing() {
+        let site = Site::new();
+        site.file.replace(&partial()).unwrap();
+        // The next run begins anew without having put anything back.
+        site.file.replace(&partial()).unwrap();
+        assert!(site.file.put_back().unwrap());
+        site.holds(FULL);
+        fs::write(site.file.beside("new"), "left behind").unwrap();
+        fs::write(site.directory.path().join("retention.dat.understudy-half"), "left behind").unwrap();
+        site.file.replace(&partial()).unwrap();
+        fs::remove_file(&site.file.path).unwrap();
+        assert!(site.file.put_back().unwrap(), "no file at all is as bad as a partial one");
+        site.holds(FULL);
+    }
+
+    #[test]
+    fn what_cannot_be_replaced_is_left_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = RetentionFile::new(directory.path().join("retention.dat"));
+        let error = missing.replace(&partial()).unwrap_err().to_string();
+        assert!(error.contains("did the core ever save?"), "{error}");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}
