@@ -50,7 +50,7 @@ enum Command {
         #[command(flatten)]
         daemon: Daemon,
     },
-    /// Takes this node's core on stage, and holds it there until a release or hand-back
+    /// Makes this node active, and holds it so until a release or hand-back
     Takeover {
         /// Why; it is shown with the hold
         #[arg(default_value = "")]
@@ -58,12 +58,12 @@ enum Command {
         #[command(flatten)]
         daemon: Daemon,
     },
-    /// Takes this node's core off stage, and holds it there until a release or takeover
+    /// Makes this node stand by, and holds it so until a release or takeover
     HandBack {
         #[command(flatten)]
         daemon: Daemon,
     },
-    /// Keeps this node where it is, on stage or off it, until a release
+    /// Keeps this node as it is, active or standing by, until a release
     Hold {
         /// Why; it is shown with the hold
         #[arg(default_value = "")]
@@ -78,7 +78,8 @@ enum Command {
     },
     /// For event handlers of the standby's core: tells how the master is
     ///
-    /// Without a running daemon, the commands that follow from it are written to the core at once.
+    /// Only HARD states count. Where no daemon answers within some seconds, the commands that follow are written to the core at
+    /// once, unless the node is held, and the next daemon goes on from there. The exit code is 1 when nobody took the event.
     Event {
         /// Whether it is about the master's host, or the service that watches its core
         kind: EventOf,
@@ -91,7 +92,7 @@ enum Command {
     },
     /// Prints a new random key for `key_file`
     Key,
-    /// Shows a master, a standby and the relay between them on this machine
+    /// Shows a master and a standby on this machine: relay, take-over and hand-back, in about a minute
     Demo {
         /// Which cores to run; default: nagios4 where it is installed
         #[arg(long)]
@@ -109,6 +110,9 @@ enum Command {
         /// Its configuration
         config: PathBuf,
     },
+    /// A program that ends when the demonstration does
+    #[command(hide = true)]
+    DemoChild(Untouched),
 }
 
 #[derive(Subcommand)]
@@ -180,5 +184,6 @@ pub(crate) fn main() -> ExitCode {
         Command::Send(arguments) => drop_ins::send_nsca::main("understudy send", arguments.args.into_iter()),
         Command::Nsca(arguments) => drop_ins::nsca::main("understudy nsca", arguments.args.into_iter()),
         Command::DemoCore { config } => demo::core(&config),
+        Command::DemoChild(words) => demo::child(&words.args),
     }
 }

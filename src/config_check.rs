@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use config::{Config, Core, Failover, KeySource, Receiver, Role, Route, Sender};
+use config::{Config, Core, Failover, KeySource, Plugin, Probe, Receiver, Role, Route, Sender, TakeOverWhen};
+use nagios::ServiceState;
 use nsca::greeting::Policy;
 
 use crate::EXIT_USAGE;
@@ -101,10 +102,27 @@ fn print_failover(failover: &Failover) {
     if let Some(heartbeat) = &failover.heartbeat {
         println!("    and listens to the heartbeat of node {:?}", heartbeat.node.as_str());
     }
-    for probe in &failover.probes {
-        println!("    and runs the probe {:?}", probe.plugin.name);
+    for Probe { plugin, takes_over_on, .. } in &failover.probes {
+        let fails = [ServiceState::Warning, ServiceState::Critical, ServiceState::Unknown];
+        let fails = fails.into_iter().filter(|state| takes_over_on.contains(*state)).collect::<Vec<_>>();
+        println!("    and runs the probe {}, which fails when it is {}", pace(plugin, failover), join(&fails));
+    }
+    if !failover.probes.is_empty() {
+        let who = match failover.take_over_when {
+            TakeOverWhen::All => "every probe",
+            TakeOverWhen::Any => "any one probe",
+        };
+        println!("    and takes over when {who} has failed {} times in a row", failover.failures_to_take_over);
+    }
+    for witness in &failover.witnesses {
+        println!("    and takes over only if this witness is OK: {}", pace(witness, failover));
     }
     println!("    and switches the core through {}", failover.command_file.display());
+}
+
+/// Which plugin, and when. Its command may hold secrets.
+fn pace(plugin: &Plugin, failover: &Failover) -> String {
+    format!("{:?} every {:?}, for at most {:?}", plugin.name, failover.interval, plugin.timeout)
 }
 
 /// Whether sessions are sealed, and with which key.
@@ -129,6 +147,6 @@ fn print_core(core: &Core) {
     }
 }
 
-fn join(networks: &[impl ToString]) -> String {
-    networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn join(list: &[impl ToString]) -> String {
+    list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -6,9 +6,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -16,7 +14,7 @@ use support::client::{Client, End};
 use support::fifo::Recorder;
 use support::nagios4::{Nagios4, Objects};
 use support::random::Random;
-use support::standby::{self, Options, Standby};
+use support::standby::{Options, Standby};
 use support::wait;
 
 /// The highest resident set that a receiver may have, however much it remembers.
@@ -212,13 +210,7 @@ fn a_disk_that_is_full_resets_connections_until_there_is_room() {
     let core = Recorder::start(&standby.command_file());
     send(&standby, [("host", "before".to_owned())]);
     core.wait_for(1);
-    standby.daemon.terminate();
-    // A limit on the size of files is what a test without rights has for a full disk.
-    let mut limited = Command::new("/bin/sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"", "sh"]);
-    let command = Standby::command(standby.directory.path());
-    limited.arg(command.get_program()).args(command.get_args()).process_group(0);
-    (standby.daemon, standby.address) = standby::run(&mut limited);
+    standby.restart_without_room();
     for _ in 0..10 {
         let mut client = Client::connect(standby.address);
         client.send("host", "service", "no room");
@@ -226,18 +218,11 @@ fn a_disk_that_is_full_resets_connections_until_there_is_room() {
     }
     standby.daemon.wait_for("the journal takes no results");
     assert_eq!(standby.daemon.said().matches("the journal takes no results").count(), 1, "the log is flooded");
-    lift_limit(&standby);
+    standby.make_room();
     send(&standby, [("host", "room again".to_owned())]);
     standby.daemon.wait_for("the journal takes results again");
     let lines = core.wait_for(2);
     assert_eq!(lines[1..], [line("host", "room again")]);
-}
-
-fn lift_limit(standby: &Standby) {
-    let limit = Command::new("prlimit")
-        .args(["--fsize=unlimited:unlimited", "--pid", &standby.daemon.pid().to_string()])
-        .status();
-    assert!(limit.unwrap().success());
 }
 
 #[test]

@@ -192,3 +192,45 @@ fn config_check_says_what_would_run_and_what_the_core_lacks() {
     let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names.len(), 2, "a check has left something behind: {names:?}");
 }
+
+/// Every plugin is named, and every setting that the core of a standby lacks.
+#[test]
+fn config_check_names_the_plugins_of_a_standby_and_what_its_core_lacks() {
+    let directory = TempDir::new().unwrap();
+    let main_config = directory.path().join("nagios.cfg");
+    let of_core = "command_file=nagios.cmd\nstatus_file=status.dat\n";
+    let toml = STANDBY.replace("command_file = \"DIR/nagios.cmd\"", "main_config = \"DIR/nagios.cfg\"")
+        + "[failover]\nrole = \"standby\"\nfailures_to_take_over = 4\ntake_over_when = \"any\"\n\
+           [[failover.probe]]\nname = \"process\"\ncommand = [\"/bin/check\", \"secret\"]\ntimeout = \"7s\"\n\
+           takes_over_on = [\"critical\", \"unknown\"]\n\
+           [[failover.probe]]\nname = \"ping\"\ncommand = [\"/bin/check\"]\n\
+           [[failover.witness]]\nname = \"gateway\"\ncommand = [\"/bin/check\"]\n";
+    let says = |settings: &str| {
+        fs::write(&main_config, format!("{of_core}{settings}\n")).unwrap();
+        let checked = check(&write_config(&directory, &toml));
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+        String::from_utf8(checked.stdout).unwrap()
+    };
+    let said = says("");
+    for expected in [
+        "probe \"process\" every 10s, for at most 7s, which fails when it is CRITICAL, UNKNOWN\n",
+        "probe \"ping\" every 10s, for at most 10s, which fails when it is WARNING, CRITICAL, UNKNOWN\n",
+        "any one probe has failed 4 times in a row",
+        "witness is OK: \"gateway\" every 10s",
+    ] {
+        assert!(said.contains(expected), "{expected:?} is not in\n{said}");
+    }
+    assert!(!said.contains("secret"), "{said}");
+    let wanted = [
+        "enable_notifications=0",
+        "execute_service_checks=0",
+        "execute_host_checks=0",
+        "use_retained_program_state=0",
+        "passive_host_checks_are_soft=1",
+        "check_service_freshness=0",
+    ];
+    for setting in wanted {
+        assert_eq!(said.matches(&format!("advice: set {setting}")).count(), 1, "{setting} in\n{said}");
+    }
+    assert!(!says(&wanted.join("\n")).contains("advice: set"));
+}

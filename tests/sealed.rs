@@ -7,8 +7,6 @@ mod support;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -16,7 +14,7 @@ use nsca::sealed::{Psk, Reason, ResultFrame, SealedError, upgrade_request};
 use support::client::{Client, End};
 use support::fifo::Recorder;
 use support::sealed::{SealedSender, hello, psk, result};
-use support::standby::{self, Options, Standby};
+use support::standby::{Options, Standby};
 use support::wait;
 
 fn start() -> (Standby, Recorder) {
@@ -129,13 +127,7 @@ fn a_full_disk_delays_acknowledgements_and_nothing_else() {
     sender.send(&result(1, "host", "before"));
     sender.wait_for_ack(1);
     drop(sender);
-    standby.daemon.terminate();
-    // A limit on the size of files is what a test without rights has for a full disk.
-    let mut limited = Command::new("/bin/sh");
-    limited.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"", "sh"]);
-    let command = Standby::command(standby.directory.path());
-    limited.arg(command.get_program()).args(command.get_args()).process_group(0);
-    (standby.daemon, standby.address) = standby::run(&mut limited);
+    standby.restart_without_room();
 
     let mut sender = SealedSender::connect(standby.address, &psk(), hello("master", 1, 9));
     (2..=4).for_each(|n| sender.send(&result(n, "host", &format!("no room for {n}"))));
@@ -143,8 +135,7 @@ fn a_full_disk_delays_acknowledgements_and_nothing_else() {
     sender.until("heartbeats", |sender| (sender.heartbeats >= heartbeats + 3).then_some(()));
     standby.daemon.wait_for("the journal takes no results");
     assert_eq!(sender.acknowledged, 1);
-    let pid = standby.daemon.pid().to_string();
-    assert!(Command::new("prlimit").args(["--fsize=unlimited:unlimited", "--pid", &pid]).status().unwrap().success());
+    standby.make_room();
     sender.wait_for_ack(4);
     let expected: Vec<_> = (2..=4).map(|n| line("host", &format!("no room for {n}"))).collect();
     assert_eq!(core.wait_for(4)[1..], expected, "each once, and in order");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nagios::main_config::MainConfig;
 
-use crate::Config;
+use crate::{Config, Failover, Role, Switch};
 
 impl Config {
     /// What to change for the better here, and in the settings of the core where `main_config` is named; one sentence each.
@@ -19,37 +19,59 @@ impl Config {
         if let Some(sender) = &self.sender {
             match &sender.perfdata {
                 Some(fifo) => perfdata(main, &fifo.path, &mut advice),
-                None => obsessing(main, &mut advice),
+                None => obsessing(main, self.failover.as_ref(), &mut advice),
             }
         }
-        if self.failover.is_some() {
-            switching(main, &mut advice);
+        if let Some(failover) = &self.failover {
+            switching(main, failover, &mut advice);
         }
         advice
     }
 }
 
 /// What a core must do so that its switches are the controller's alone.
-fn switching(main: &MainConfig, advice: &mut Vec<String>) {
-    if main.enable_notifications() != Some(false) {
-        advice.push(
-            "set enable_notifications=0: without it the core notifies from its start until the controller corrects it"
-                .into(),
-        );
+fn switching(main: &MainConfig, failover: &Failover, advice: &mut Vec<String>) {
+    let mut set = |key: &str, value: u8, otherwise: &str| {
+        let setting = format!("set {key}={value}");
+        if !advice.iter().any(|known| known.starts_with(&setting)) {
+            advice.push(format!("{setting}: without it {otherwise}"));
+        }
+    };
+    for (key, value) in failover.switches.iter().flat_map(|switch| settings_of(*switch, main)) {
+        if value != Some(false) {
+            set(key, 0, "the core does that from its start until the controller corrects it");
+        }
     }
     if main.use_retained_program_state() != Some(false) {
-        advice.push(
-            "set use_retained_program_state=0: without it a core that crashed comes back with the switches of its last \
-             save"
-                .into(),
-        );
+        set("use_retained_program_state", 0, "a core that crashed comes back with the switches of its last save");
     }
-    let soft = "set passive_host_checks_are_soft=1: without it the first DOWN of a host is HARD at once";
-    if main.passive_host_checks_are_soft() != Some(true) && !advice.iter().any(|line| line == soft) {
-        advice.push(soft.into());
+    if main.passive_host_checks_are_soft() != Some(true) {
+        set("passive_host_checks_are_soft", 1, "the first DOWN of a host is HARD at once");
     }
-    if main.check_external_commands() == Some(false) && !advice.iter().any(|line| line.contains("external_commands")) {
-        advice.push("set check_external_commands=1: without it the core takes no commands".into());
+    if main.check_external_commands() == Some(false) {
+        set("check_external_commands", 1, "the core takes no commands");
+    }
+    let is_idle = |switch| failover.role == Role::Standby && failover.switches.contains(&switch);
+    // The cores' own defaults differ: services yes, hosts no.
+    if is_idle(Switch::ServiceChecks) && main.check_service_freshness() != Some(false) {
+        set("check_service_freshness", 0, "the core checks stale services also while it is to check nothing");
+    }
+    if is_idle(Switch::HostChecks) && main.check_host_freshness() == Some(true) {
+        set("check_host_freshness", 0, "the core checks stale hosts also while it is to check nothing");
+    }
+}
+
+/// The settings that say whether a switch is on when the core starts.
+fn settings_of(switch: Switch, main: &MainConfig) -> Vec<(&'static str, Option<bool>)> {
+    match switch {
+        Switch::ServiceChecks => vec![("execute_service_checks", main.execute_service_checks())],
+        Switch::HostChecks => vec![("execute_host_checks", main.execute_host_checks())],
+        Switch::Notifications => vec![("enable_notifications", main.enable_notifications())],
+        // Off unless it is said otherwise.
+        Switch::Obsessing => vec![
+            ("obsess_over_services", main.obsess_over_services().or(Some(false))),
+            ("obsess_over_hosts", main.obsess_over_hosts().or(Some(false))),
+        ],
     }
 }
 
@@ -70,18 +92,20 @@ fn receiving(main: &MainConfig, advice: &mut Vec<String>) {
     }
 }
 
-/// What a core must do to tell its results by command.
-fn obsessing(main: &MainConfig, advice: &mut Vec<String>) {
+/// What a core must do to tell its results by command. Where the controller switches that, the command alone.
+fn obsessing(main: &MainConfig, failover: Option<&Failover>, advice: &mut Vec<String>) {
+    let is_switched = failover.is_some_and(|failover| failover.switches.contains(&Switch::Obsessing));
     let pairs = [
         ("obsess_over_services", main.obsess_over_services(), "ocsp_command", main.ocsp_command(), "service"),
         ("obsess_over_hosts", main.obsess_over_hosts(), "ochp_command", main.ochp_command(), "host"),
     ];
     for (switch, on, command, value, kind) in pairs {
-        if on != Some(true) || value.is_none() {
-            advice.push(format!(
-                "set {switch}=1 and {command} to a command that runs `understudy-ocsp {kind} …`: without them no {kind} \
-                 result reaches the sender"
-            ));
+        let runs = format!("to a command that runs `understudy-ocsp {kind} …`");
+        let otherwise = format!("no {kind} result reaches the sender");
+        if is_switched && value.is_none() {
+            advice.push(format!("set {command} {runs}: without it {otherwise} while this core is active"));
+        } else if !is_switched && (on != Some(true) || value.is_none()) {
+            advice.push(format!("set {switch}=1 and {command} {runs}: without them {otherwise}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `[failover]`: when this node's core goes on stage, and when it leaves it.
+//! `[failover]`: when this node is active, and when it stands by.
 
 mod plugin;
 
@@ -49,9 +49,9 @@ pub struct Failover {
     pub successes_to_hand_back: u32,
     /// Whether one failed probe is enough. Default: all must fail.
     pub take_over_when: TakeOverWhen,
-    /// Who decides that the master may have the stage back. Default: the daemon.
+    /// Who decides that the standby hands back to the master. Default: the daemon.
     pub hand_back: HandBack,
-    /// How long a master waits for a standby that it cannot reach before it goes on stage. Default: 30 s.
+    /// How long a master waits for a standby that it cannot reach before it becomes active. Default: 30 s.
     pub fail_open: Duration,
     /// What is switched in the local core. Default: what `mode` says; on a master the notifications.
     pub switches: Vec<Switch>,
@@ -79,7 +79,7 @@ pub struct Failover {
 pub enum Role {
     /// It takes over for a master.
     Standby,
-    /// It is on stage unless a standby is.
+    /// It is active unless a standby is.
     Master,
 }
 
@@ -105,7 +105,7 @@ pub enum TakeOverWhen {
     Any,
 }
 
-/// Who decides that the master may have the stage back.
+/// Who decides that the standby hands back to the master.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HandBack {
@@ -340,6 +340,11 @@ fn warn(failover: &Failover, others: Others<'_>, findings: &mut Findings) {
              [[failover.probe]]",
         ),
         Role::Master | Role::Standby => {}
+    }
+    if failover.role == Role::Standby && failover.witnesses.is_empty() {
+        findings.advise(
+            "add a [[failover.witness]], a gateway say: without one this node takes over also when it is itself cut off",
+        );
     }
     let proven = failover.heartbeat.is_some() || failover.probes.iter().any(|probe| probe.watches == Watches::Core);
     if probed && !proven && failover.hand_back == HandBack::Automatic {

@@ -142,18 +142,71 @@ fn what_deserves_a_second_look() {
     let host = STANDBY.replace("name = \"process\"", "name = \"host\"\nwatches = \"host\"");
     let (host, _) = host.split_once("[failover.heartbeat]").unwrap();
     assert!(warnings(host).contains("does not hand back"));
+
+    let advice = |toml: &str| read(toml).unwrap().advice().join("\n");
+    assert!(advice(STANDBY).contains("[[failover.witness]]"));
+    let with_witness = format!("{STANDBY}[[failover.witness]]\nname = \"x\"\ncommand = [\"/bin/true\"]\n");
+    assert!([&with_witness, MASTER].iter().all(|toml| !advice(toml).contains("witness")));
+}
+
+/// What a standby's core needs in mode failover, and what is advised when it is the other way, or not there.
+const STANDBY_CORE: [&str; 8] = [
+    "enable_notifications=0",
+    "execute_service_checks=0",
+    "execute_host_checks=0",
+    "use_retained_program_state=0",
+    "passive_host_checks_are_soft=1",
+    "check_external_commands=1",
+    "check_service_freshness=0",
+    "check_host_freshness=0",
+];
+
+/// What is on by default, or off, as it should be.
+const GOOD_BY_DEFAULT: [&str; 2] = ["check_external_commands=1", "check_host_freshness=0"];
+
+/// What is advised for a core with these settings.
+fn advice_with(toml: &str, settings: impl IntoIterator<Item = String>) -> Vec<String> {
+    let lines: Vec<_> = settings.into_iter().collect();
+    let advice = read_with(toml, &format!("{CORE}{}\n", lines.join("\n"))).unwrap().advice();
+    advice.into_iter().filter(|line| line.starts_with("set ")).collect()
 }
 
 #[test]
 fn the_core_is_to_leave_its_switches_to_the_controller() {
-    let advice = read(STANDBY).unwrap().advice().join("\n");
-    for setting in ["enable_notifications=0", "use_retained_program_state=0", "passive_host_checks_are_soft=1"] {
-        assert_eq!(advice.matches(setting).count(), 1, "{setting} in {advice}");
+    assert_eq!(advice_with(STANDBY, STANDBY_CORE.map(str::to_owned)), Vec::<String>::new());
+    for missing in STANDBY_CORE {
+        let others = || STANDBY_CORE.into_iter().filter(move |setting| *setting != missing).map(str::to_owned);
+        let advice = advice_with(STANDBY, others());
+        let expected = usize::from(!GOOD_BY_DEFAULT.contains(&missing));
+        assert_eq!(advice.len(), expected, "without {missing}: {advice:?}");
+
+        let (key, value) = missing.split_once('=').unwrap();
+        let opposite = format!("{key}={}", 1 - value.parse::<u8>().unwrap());
+        let advice = advice_with(STANDBY, others().chain([opposite.clone()]));
+        assert_eq!(advice.len(), 1, "with {opposite}: {advice:?}");
+        assert!(advice[0].contains(&format!("set {missing}")), "with {opposite}: {advice:?}");
     }
-    let good = format!(
-        "{CORE}enable_notifications=0\nuse_retained_program_state=0\npassive_host_checks_are_soft=1\n\
-         check_external_commands=1\n"
+}
+
+#[test]
+fn each_role_has_its_own_switches() {
+    let checks = ["execute_service_checks", "execute_host_checks", "freshness", "obsess"];
+    let redundant = STANDBY.replace("role = \"standby\"", "role = \"standby\"\nmode = \"redundant\"");
+    for toml in [MASTER, &redundant] {
+        let advice = advice_with(toml, []).join("\n");
+        assert!(advice.contains("enable_notifications=0"), "{advice}");
+        assert!(checks.iter().all(|key| !advice.contains(key)), "it goes on checking: {advice}");
+    }
+
+    let sends = format!(
+        "{STANDBY}[sender]\n[[sender.destination]]\nname = \"noc\"\naddress = \"noc\"\npassword = \"correct horse\"\n"
     );
-    let advice = read_with(MASTER, &good).unwrap().advice();
-    assert_eq!(advice, Vec::<String>::new());
+    let advice = advice_with(&sends, []).join("\n");
+    assert!(advice.contains("set ocsp_command") && !advice.contains("obsess_over"), "{advice}");
+    let obsessing = ["obsess_over_services=1", "obsess_over_hosts=1", "ocsp_command=x", "ochp_command=x"];
+    let advice = advice_with(&sends, obsessing.map(str::to_owned)).join("\n");
+    for setting in ["set obsess_over_services=0", "set obsess_over_hosts=0"] {
+        assert!(advice.contains(setting), "{advice}");
+    }
+    assert!(!advice.contains("ocsp_command") && !advice.contains("ochp_command"), "{advice}");
 }

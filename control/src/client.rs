@@ -11,12 +11,15 @@ use crate::protocol::{self, Answer, MAX_ANSWER_BYTES, Misunderstood, Request};
 use crate::socket::connect;
 use crate::status::Status;
 
-/// How long the daemon may take to take the connection, and then to answer. Longer than it may take for another client.
+/// How long the daemon may take to take the connection, and then to answer, unless said otherwise. Longer than it may take for
+/// another client.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Whoever asks the daemon that listens on one socket.
+#[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
+    patience: Duration,
 }
 
 /// What became of [`Client::forget`].
@@ -49,8 +52,13 @@ pub enum ClientError {
         group: String,
     },
     /// It took too long.
-    #[error("the daemon at {} has not answered for {PATIENCE:?}: look into its log (`journalctl -u understudy`)", .0.display())]
-    Silent(PathBuf),
+    #[error("the daemon at {} has not answered for {patience:?}: look into its log (`journalctl -u understudy`)", socket.display())]
+    Silent {
+        /// The socket.
+        socket: PathBuf,
+        /// How long it had.
+        patience: Duration,
+    },
     /// It closed the connection before it had said something.
     #[error("the daemon at {} ended without an answer: look into its log (`journalctl -u understudy`)", .0.display())]
     NoAnswer(PathBuf),
@@ -92,7 +100,13 @@ pub enum ClientError {
 impl Client {
     /// For the daemon that listens on `socket`. Nothing happens yet.
     pub fn new(socket: impl Into<PathBuf>) -> Client {
-        Client { socket: socket.into() }
+        Client { socket: socket.into(), patience: PATIENCE }
+    }
+
+    /// Waits no longer than `patience` for the connection, and then for the answer.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Client {
+        Client { patience, ..self }
     }
 
     /// How it goes.
@@ -150,8 +164,8 @@ impl Client {
 
     /// Sends a line, and gives the line that comes back.
     fn exchange(&self, request: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = connect(&self.socket, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = connect(&self.socket, self.patience)?;
+        stream.set_read_timeout(Some(self.patience))?;
         stream.write_all(request)?;
         let mut line = Vec::new();
         BufReader::new(stream.take(MAX_ANSWER_BYTES as u64)).read_until(b'\n', &mut line)?;
@@ -163,7 +177,9 @@ impl Client {
         match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning(socket),
             io::ErrorKind::PermissionDenied => ClientError::NoPermission { group: group_of(&socket), socket },
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ClientError::Silent(socket),
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                ClientError::Silent { socket, patience: self.patience }
+            }
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => ClientError::NoAnswer(socket),
             _ => ClientError::Io { socket, error },
         }

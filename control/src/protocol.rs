@@ -50,14 +50,14 @@ pub enum Request {
         /// Its name in the configuration.
         destination: String,
     },
-    /// To go on stage, and to hold.
+    /// To become active, and to hold.
     Takeover {
         /// Why, in the operator's words; may be empty.
         reason: String,
     },
-    /// To leave the stage, and to hold.
+    /// To stand by, and to hold.
     HandBack,
-    /// To stay on stage or off it until a release.
+    /// To stay active, or standing by, until a release.
     Hold {
         /// Why, in the operator's words; may be empty.
         reason: String,

@@ -113,7 +113,7 @@ fn a_failover_warns_of_what_is_not_as_usual() {
     };
     assert_eq!(warnings(|_| ()), Vec::<String>::new());
     assert!(warnings(|f| f.state = "active".into())[0].contains("active for 1 min"));
-    assert!(warnings(|f| f.role = "master".into())[0].contains("off stage"));
+    assert!(warnings(|f| f.role = "master".into())[0].contains("standing by"));
     assert!(warnings(|f| f.hold = Some(Hold { reason: "work".into(), seconds: 1 }))[0].contains("work"));
     assert!(warnings(|f| f.in_force = false)[0].contains("not known to be off"));
     assert!(warnings(|f| (f.in_force, f.state_seconds) = (false, 5)).is_empty(), "it takes a moment");

@@ -9,16 +9,31 @@ use crate::site::Node;
 const ENCRYPTION: &str = "rijndael-128";
 const PASSWORD: &str = "the show must go on";
 
+/// Takes over when the master's heartbeat tells that its core is gone. The times are the defaults, except that the master has to
+/// be well for three seconds, not for thirty, before the standby hands back: nobody wants to wait for that.
+const STANDBY_FAILOVER: &str = "[failover]\nrole = \"standby\"\ninterval = \"1s\"\n\n\
+                                [failover.heartbeat]\nnode = \"master\"\n";
+
+/// Keeps silent while the standby is active.
+const MASTER_FAILOVER: &str = "[failover]\nrole = \"master\"\n";
+
+/// Where the scripts are that cores execute.
+pub(crate) struct Scripts {
+    pub(crate) check: String,
+    pub(crate) notify: String,
+}
+
 /// `understudy.toml` of the standby: takes results on 127.0.0.1 and injects them into its core.
 pub(crate) fn receiver(node: &Node, core: CoreKind, port: u16) -> String {
-    format!("{}\n[[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\n{}", node_and_core(node, core), secret())
+    let (node, secret) = (node_and_core(node, core), secret());
+    format!("{node}\n[[receiver.listener]]\naddress = \"127.0.0.1:{port}\"\n{secret}\n{STANDBY_FAILOVER}")
 }
 
 /// `understudy.toml` of the master: takes results from its core and sends them to the standby.
 pub(crate) fn sender(node: &Node, core: CoreKind, port: u16) -> String {
     format!(
         "{}\n[sender]\nsocket = {}\nspill = {}\n\n[[sender.destination]]\nname = \"standby\"\n\
-         address = \"127.0.0.1:{port}\"\n{}",
+         address = \"127.0.0.1:{port}\"\n{}\n{MASTER_FAILOVER}",
         node_and_core(node, core),
         quoted(&node.path("ocsp.sock")),
         quoted(&node.path("spill")),
@@ -53,27 +68,36 @@ fn quoted(text: &str) -> String {
 }
 
 /// The miniature core's configuration. With `obsessive` commands it is the master's and runs checks.
-pub(crate) fn builtin_core(node: &Node, check_script: &str, obsessive: Option<&ObsessiveCommands>) -> String {
+pub(crate) fn builtin_core(node: &Node, scripts: &Scripts, obsessive: Option<&ObsessiveCommands>) -> String {
     let mut text = format!(
-        "command_file={}\nstatus_file={}\nexecute_checks={}\ncheck_interval={CHECK_INTERVAL_SECONDS}\n\
-         illegal_macro_output_chars={ILLEGAL_MACRO_OUTPUT_CHARS}\n",
+        "command_file={}\nstatus_file={}\nexecute_checks={}\nenable_notifications=0\n\
+         check_interval={CHECK_INTERVAL_SECONDS}\nillegal_macro_output_chars={ILLEGAL_MACRO_OUTPUT_CHARS}\n\
+         notification_command={}\n",
         node.path("core.cmd"),
         node.path("status.dat"),
-        u8::from(obsessive.is_some())
+        u8::from(obsessive.is_some()),
+        notify(node, scripts)
     );
+    let (script, diary) = (&scripts.check, node.path("checked"));
     if let Some(ObsessiveCommands { ocsp, ochp }) = obsessive {
         write!(text, "ocsp_command={ocsp}\nochp_command={ochp}\n").expect("a String takes every write");
     }
     for (host, service, seed) in checks() {
         let line = match service {
             Some(service) => {
-                format!("service={host};{service};/bin/sh {check_script} {host} {service} {seed}\n")
+                format!("service={host};{service};/bin/sh {script} {host} {service} {seed} {diary}\n")
             }
-            None => format!("host={host};/bin/sh {check_script} {host} '' {seed}\n"),
+            None => format!("host={host};/bin/sh {script} {host} '' {seed} {diary}\n"),
         };
         text += &line;
     }
     text
+}
+
+/// The notification command, for services.
+fn notify(node: &Node, scripts: &Scripts) -> String {
+    let (script, diary) = (&scripts.notify, node.path("notified"));
+    format!("/bin/sh {script} {diary} '$NOTIFICATIONTYPE$' '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTATEID$'")
 }
 
 /// `nagios.cfg`. With `obsess` it is the master's and runs checks. `user` and `group` are the ones to run as.
@@ -104,7 +128,7 @@ pub(crate) fn nagios4_main(node: &Node, user: &str, group: &str, obsess: bool) -
     write!(
         text,
         "check_external_commands=1\nstatus_update_interval=1\ninterval_length=1\nretain_state_information=0\n\
-         enable_notifications=0\ncheck_service_freshness=0\ncheck_host_freshness=0\n\
+         enable_notifications=0\nenable_flap_detection=0\nuse_retained_program_state=0\ncheck_service_freshness=0\ncheck_host_freshness=0\n\
          service_inter_check_delay_method=n\nhost_inter_check_delay_method=n\ncheck_for_updates=0\n\
          accept_passive_service_checks=1\naccept_passive_host_checks=1\n\
          execute_service_checks={obsess}\nexecute_host_checks={obsess}\n\
@@ -118,16 +142,14 @@ pub(crate) fn nagios4_main(node: &Node, user: &str, group: &str, obsess: bool) -
 }
 
 /// The objects that `nagios.cfg` refers to.
-pub(crate) fn nagios4_objects(check_script: &str, commands: &ObsessiveCommands) -> String {
+pub(crate) fn nagios4_objects(node: &Node, scripts: &Scripts, commands: &ObsessiveCommands) -> String {
     let ObsessiveCommands { ocsp, ochp } = commands;
-    let check = format!("/bin/sh {check_script} '$ARG1$' '$ARG2$' '$ARG3$'");
+    let check = format!("/bin/sh {} '$ARG1$' '$ARG2$' '$ARG3$' {}", scripts.check, node.path("checked"));
+    let notify = notify(node, scripts);
     let mut text = String::new();
-    for (name, line) in [
-        ("check", check.as_str()),
-        ("notify_nobody", "/bin/true"),
-        ("understudy_service", ocsp),
-        ("understudy_host", ochp),
-    ] {
+    for (name, line) in
+        [("check", check.as_str()), ("notify", &notify), ("understudy_service", ocsp), ("understudy_host", ochp)]
+    {
         define(&mut text, "command", &[("command_name", name), ("command_line", line)]);
     }
     define(
@@ -145,13 +167,14 @@ pub(crate) fn nagios4_objects(check_script: &str, commands: &ObsessiveCommands) 
             ("saturday", "00:00-24:00"),
         ],
     );
-    // Nagios insists on a contact.
     let contact = [
-        ("contact_name", "nobody"),
+        ("contact_name", "somebody"),
         ("host_notification_period", "always"),
         ("service_notification_period", "always"),
-        ("host_notification_commands", "notify_nobody"),
-        ("service_notification_commands", "notify_nobody"),
+        ("host_notification_options", "n"),
+        ("service_notification_options", "w,u,c,r"),
+        ("host_notification_commands", "notify"),
+        ("service_notification_commands", "notify"),
     ];
     define(&mut text, "contact", &contact);
     for (host, service, seed) in checks() {
@@ -165,7 +188,8 @@ pub(crate) fn nagios4_objects(check_script: &str, commands: &ObsessiveCommands) 
             ("max_check_attempts", "3"),
             ("check_period", "always"),
             ("notification_period", "always"),
-            ("contacts", "nobody"),
+            ("notification_interval", "0"),
+            ("contacts", "somebody"),
         ];
         match service {
             Some(service) => fields.push(("service_description", service)),
@@ -218,7 +242,8 @@ mod tests {
     fn nagios_accepts_its_configuration() {
         let site = Site::create(Path::new("/bin/true")).unwrap();
         let commands = ObsessiveCommands::new("/x", "/s", "/d");
-        site.master.write("objects.cfg", &nagios4_objects("/check.sh", &commands)).unwrap();
+        let scripts = Scripts { check: "/check.sh".into(), notify: "/notify.sh".into() };
+        site.master.write("objects.cfg", &nagios4_objects(&site.master, &scripts, &commands)).unwrap();
         let (user, group) = crate::cores::user_and_group().unwrap();
         let main = site.master.write("nagios.cfg", &nagios4_main(&site.master, &user, &group, true)).unwrap();
         let output = Command::new("nagios4").arg("-v").arg(main).output().unwrap();

@@ -1,15 +1,16 @@
 //! Starting the two cores: built-in ones, or real ones of Nagios 4.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nix::unistd::{Gid, Group, Uid, User};
 
-use crate::configuration::{builtin_core, nagios4_main, nagios4_objects};
+use crate::configuration::{Scripts, builtin_core, nagios4_main, nagios4_objects};
 use crate::process::Process;
 use crate::scenario::ObsessiveCommands;
 use crate::site::{Node, Site};
-use crate::{CORE_SUBCOMMAND, CoreKind};
+use crate::{CORE_SUBCOMMAND, CoreKind, child};
 
 const NAGIOS4: &str = "nagios4";
 const BUILTIN_CONFIGURATION: &str = "core.cfg";
@@ -18,7 +19,7 @@ const NAGIOS4_CONFIGURATION: &str = "nagios.cfg";
 /// Starts cores of one kind.
 pub(crate) struct Cores<'a> {
     pub(crate) kind: CoreKind,
-    /// `understudy`, which is the built-in core under its hidden subcommand.
+    /// `understudy`, which is the built-in core and the start of every child under its hidden subcommands.
     pub(crate) program: &'a Path,
     pub(crate) site: &'a Site,
 }
@@ -26,36 +27,50 @@ pub(crate) struct Cores<'a> {
 impl<'a> Cores<'a> {
     /// Writes both configurations: sender and receiver may read them before the cores do.
     pub(crate) fn prepare(kind: CoreKind, program: &'a Path, site: &'a Site) -> anyhow::Result<Self> {
-        let script = text(&site.check_script())?;
+        let scripts = Scripts { check: text(&site.check_script())?, notify: text(&site.notify_script())? };
         let (socket, spill) = (site.master.path("ocsp.sock"), site.master.path("spill"));
         let commands = ObsessiveCommands::new(&text(&site.ocsp_program())?, &socket, &spill);
         for (node, commands_of_master) in [(&site.master, Some(&commands)), (&site.standby, None)] {
             match kind {
                 CoreKind::Builtin => {
-                    node.write(BUILTIN_CONFIGURATION, &builtin_core(node, &script, commands_of_master))?;
+                    node.write(BUILTIN_CONFIGURATION, &builtin_core(node, &scripts, commands_of_master))?;
                 }
                 CoreKind::Nagios4 => {
                     let (user, group) = user_and_group()?;
                     let main = nagios4_main(node, &user, &group, commands_of_master.is_some());
                     node.write(NAGIOS4_CONFIGURATION, &main)?;
-                    node.write("objects.cfg", &nagios4_objects(&script, &commands))?;
+                    node.write("objects.cfg", &nagios4_objects(node, &scripts, &commands))?;
                 }
             }
         }
         Ok(Self { kind, program, site })
     }
 
-    /// The one of the master checks everything and tells the sender, the other knows what it is told.
+    /// The one of the master checks everything and tells the sender, the other knows what it is told. Neither notifies before it
+    /// is told to.
     pub(crate) fn start(&self, node: &Node) -> anyhow::Result<Process> {
         let name = format!("the {}'s core", node.name);
         let log = PathBuf::from(node.path("core.log"));
         match self.kind {
             CoreKind::Builtin => {
-                let arguments = [CORE_SUBCOMMAND, &node.path(BUILTIN_CONFIGURATION)];
-                Process::start(&name, self.program, arguments, log)
+                let arguments = [CORE_SUBCOMMAND.into(), node.path(BUILTIN_CONFIGURATION).into()];
+                self.start_child(&name, self.program, arguments, log)
             }
-            CoreKind::Nagios4 => Process::start(&name, Path::new(NAGIOS4), [node.path(NAGIOS4_CONFIGURATION)], log),
+            CoreKind::Nagios4 => {
+                self.start_child(&name, Path::new(NAGIOS4), [node.path(NAGIOS4_CONFIGURATION).into()], log)
+            }
         }
+    }
+
+    /// Starts a program that ends when the demonstration does.
+    pub(crate) fn start_child(
+        &self,
+        name: &str,
+        program: &Path,
+        arguments: impl IntoIterator<Item = OsString>,
+        log: PathBuf,
+    ) -> anyhow::Result<Process> {
+        Process::start(name, self.program, child::arguments(program, arguments), log)
     }
 }
 

@@ -67,6 +67,14 @@ impl Process {
         lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
     }
 
+    /// Ends its whole group as a crash does.
+    pub(crate) fn kill(mut self) -> anyhow::Result<()> {
+        self.check_running()?;
+        killpg(self.pid(), Signal::SIGKILL).with_context(|| format!("cannot kill {}", self.name))?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// SIGTERM, then SIGKILL for what is left of its group; an error unless it ended by itself with success.
     pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         let status = self.end()?;
@@ -145,6 +153,27 @@ mod tests {
         let error = process.check_running().unwrap_err().to_string();
         assert!(error.contains("the shell has ended") && error.contains("why it failed"), "{error}");
         assert!(process.stop().is_err());
+    }
+
+    #[test]
+    fn a_crash_takes_the_whole_group() {
+        let directory = TempDir::new().unwrap();
+        let process = shell(&directory, "trap '' TERM; sleep 1000 & echo $!; wait");
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let child = loop {
+            if let Ok(pid) = process.log_end().trim().parse() {
+                break Pid::from_raw(pid);
+            }
+            assert!(Instant::now() < deadline);
+            thread::sleep(POLL);
+        };
+        process.kill().unwrap();
+        // Whoever inherits it reaps it when it likes.
+        let ended = || fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| !stat.contains(") Z"));
+        while ended() {
+            assert!(Instant::now() < deadline, "it still runs");
+            thread::sleep(POLL);
+        }
     }
 
     #[test]

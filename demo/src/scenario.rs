@@ -12,11 +12,12 @@ pub(crate) const CHECK_INTERVAL_SECONDS: u32 = 2;
 /// What cores usually take out of outputs before they put them into a command line.
 pub(crate) const ILLEGAL_MACRO_OUTPUT_CHARS: &str = "`~$&|'\"<>";
 
-/// A plugin for everything: `check.sh HOST SERVICE SEED`, without service for a host check.
+/// A plugin for everything: `check.sh HOST SERVICE SEED DIARY`, without service for a host check.
 /// States change every four seconds, each object at its own turn.
 pub(crate) const CHECK_SCRIPT: &str = r#"#!/bin/sh
-host=$1 service=$2
-turn=$(( ($(date +%s) / 4 + $3) % 6 ))
+host=$1 service=$2 now=$(date +%s.%N)
+echo "$now $host $service" >> "$4"
+turn=$(( (${now%.*} / 4 + $3) % 6 ))
 case $turn in
   3) code=1 word=WARNING ;;
   4) code=2 word=CRITICAL ;;
@@ -42,6 +43,11 @@ case $service in
       "C:\\temp\\new.log: $turn × Übertragung" "  and a line that ends in a backslash \\" "last line" ;;
 esac
 exit $code
+"#;
+
+/// Notifies nobody but a diary: `notify.sh DIARY TYPE HOST SERVICE STATEID`.
+pub(crate) const NOTIFY_SCRIPT: &str = r#"#!/bin/sh
+echo "$(date +%s.%N) $2 $3 $4 $5" >> "$1"
 "#;
 
 /// The arguments of the plugin for each object: host, service (none for the host itself) and seed.
@@ -103,7 +109,7 @@ mod tests {
     #[test]
     fn the_plugin_runs() {
         for (host, service, seed) in checks() {
-            let arguments = [CHECK_SCRIPT, "check.sh", host, service.unwrap_or(""), &seed.to_string()];
+            let arguments = [CHECK_SCRIPT, "check.sh", host, service.unwrap_or(""), &seed.to_string(), "/dev/null"];
             let output = Command::new("/bin/sh").arg("-c").args(arguments).output().unwrap();
             assert!((0..=3).contains(&output.status.code().unwrap()), "{host} {service:?}");
             assert!(output.stderr.is_empty() && output.stdout.contains(&b'-'), "{host} {service:?}");

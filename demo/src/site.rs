@@ -3,11 +3,13 @@
 //! ```text
 //! understudy-ocsp            a link to the program, which is understudy-ocsp when it is called so
 //! check.sh                   the plugin
+//! notify.sh                  tells of a problem or recovery
 //! master/  standby/          one node each:
 //!   understudy.toml          sender here, receiver there
 //!   core.cfg, nagios.cfg     the core's configuration, of the kind that runs
 //!   core.cmd  status.dat     the core's command file and status file
 //!   ocsp.sock  spill/        on the master
+//!   checked  notified        what the core did: see diary
 //!   core.log  understudy.log
 //! ```
 
@@ -54,7 +56,8 @@ impl Site {
             }
         }
         symlink(program, self.ocsp_program())?;
-        fs::write(self.check_script(), scenario::CHECK_SCRIPT)
+        fs::write(self.check_script(), scenario::CHECK_SCRIPT)?;
+        fs::write(self.notify_script(), scenario::NOTIFY_SCRIPT)
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -67,6 +70,10 @@ impl Site {
 
     pub(crate) fn check_script(&self) -> PathBuf {
         self.root().join("check.sh")
+    }
+
+    pub(crate) fn notify_script(&self) -> PathBuf {
+        self.root().join("notify.sh")
     }
 }
 
@@ -81,6 +88,21 @@ impl Node {
 
     pub(crate) fn status_file(&self) -> PathBuf {
         self.path("status.dat").into()
+    }
+
+    /// Every active check that its core ran.
+    pub(crate) fn checked(&self) -> PathBuf {
+        self.path("checked").into()
+    }
+
+    /// Every notification that its core sent.
+    pub(crate) fn notified(&self) -> PathBuf {
+        self.path("notified").into()
+    }
+
+    /// What its understudy says.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path("understudy.log").into()
     }
 
     /// Writes a configuration file, for the owner's eyes only because it may hold a password.

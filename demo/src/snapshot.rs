@@ -12,8 +12,12 @@ use nagios::{Object, Timestamp};
 /// All objects of one core.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Snapshot {
-    /// Whether the core checks services and hosts itself.
+    /// Which run of the core it is, in Unix seconds.
+    pub(crate) program_start: Option<i64>,
+    /// Whether the core checks services or hosts itself.
     pub(crate) active_checks: bool,
+    /// Whether it notifies.
+    pub(crate) notifications: bool,
     pub(crate) objects: BTreeMap<Object, Shown>,
 }
 
@@ -44,6 +48,8 @@ impl Snapshot {
         let mut reader = StatusReader::new(BufReader::new(input));
         while let Some(block) = reader.next_block()? {
             if let Some(program) = block.program_status() {
+                snapshot.program_start = program.program_start().map(Timestamp::seconds);
+                snapshot.notifications = program.enable_notifications() == Some(true);
                 snapshot.active_checks = program.active_service_checks_enabled() == Some(true)
                     || program.active_host_checks_enabled() == Some(true);
             } else if let Some(object) = block.object_status() {
@@ -69,13 +75,20 @@ impl Snapshot {
 /// The state in the operator's words.
 pub(crate) fn state_word(object: &Object, state: i16) -> &'static str {
     match (object, state) {
-        (Object::Service(..), 0) => "OK",
-        (Object::Service(..), 1) => "WARNING",
-        (Object::Service(..), 2) => "CRITICAL",
-        (Object::Service(..), _) => "UNKNOWN",
+        (Object::Service(..), state) => service_state_word(state),
         (Object::Host(_), 0) => "UP",
         (Object::Host(_), 1) => "DOWN",
         (Object::Host(_), _) => "UNREACHABLE",
+    }
+}
+
+/// The same for a service.
+pub(crate) fn service_state_word(state: i16) -> &'static str {
+    match state {
+        0 => "OK",
+        1 => "WARNING",
+        2 => "CRITICAL",
+        _ => "UNKNOWN",
     }
 }
 

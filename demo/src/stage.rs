@@ -1,11 +1,11 @@
 //! The processes that play, in the order in which they entered, and waiting for what they do.
 
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use nagios::command_file::CommandFile;
 
 use crate::configuration;
@@ -14,8 +14,8 @@ use crate::interrupt::Interrupt;
 use crate::process::Process;
 use crate::site::{Node, free_port};
 
-/// After this time everything that is still awaited has failed. The rest of a minute is for the clean-up.
-const PLAY_LIMIT: Duration = Duration::from_secs(45);
+/// After this time everything that is still awaited has failed. The rest of two minutes is for the clean-up.
+const PLAY_LIMIT: Duration = Duration::from_secs(100);
 /// How long a process may take until it is ready.
 const START_LIMIT: Duration = Duration::from_secs(10);
 /// How many ports are tried when others are faster in taking them.
@@ -28,6 +28,32 @@ pub(crate) struct Stage<'a> {
     end: Instant,
     cast: Vec<Process>,
 }
+
+/// Something did not happen in time.
+#[derive(Debug)]
+pub(crate) struct InVain {
+    what: String,
+    /// How long it was awaited.
+    limit: Duration,
+    /// What the processes said last.
+    logs: String,
+}
+
+impl fmt::Display for InVain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let InVain { what, limit, logs } = self;
+        write!(f, "waited in vain for {} s until {what}; the logs end with:\n{logs}", limit.as_secs())
+    }
+}
+
+impl InVain {
+    /// In a line, without the logs.
+    pub(crate) fn summary(&self) -> String {
+        format!("waited in vain for {} s until {}", self.limit.as_secs(), self.what)
+    }
+}
+
+impl std::error::Error for InVain {}
 
 impl<'a> Stage<'a> {
     pub(crate) fn new(cores: Cores<'a>, interrupt: Interrupt) -> Self {
@@ -83,10 +109,16 @@ impl<'a> Stage<'a> {
         self.wait("the sender opens its socket", START_LIMIT, || Ok(Path::new(&socket).exists().then_some(id)))
     }
 
+    /// Ends the process with this id as a crash does, and everything that it started.
+    pub(crate) fn kill(&mut self, id: u32) -> anyhow::Result<()> {
+        let index = self.cast.iter().position(|process| process.id() == id).expect("it entered");
+        self.cast.remove(index).kill()
+    }
+
     fn start_understudy(&self, name: &str, node: &Node, configuration: &str) -> anyhow::Result<Process> {
         let file = node.write("understudy.toml", configuration)?;
-        let arguments = [Path::new("run"), Path::new("--config"), &file];
-        Process::start(name, self.cores.program, arguments, node.path("understudy.log").into())
+        let arguments = ["run".into(), "--config".into(), file.into_os_string()];
+        self.cores.start_child(name, self.cores.program, arguments, node.path("understudy.log").into())
     }
 
     fn enter(&mut self, process: Process) -> u32 {
@@ -112,8 +144,8 @@ impl<'a> Stage<'a> {
                 process.check_running()?;
             }
             if Instant::now() >= deadline {
-                let logs: String = self.cast.iter().map(Process::log_end).collect();
-                bail!("waited in vain until {what}; the logs end with:\n{logs}");
+                let logs = self.cast.iter().map(Process::log_end).collect::<Vec<_>>().join("\n");
+                return Err(InVain { what: what.to_owned(), limit, logs }.into());
             }
             thread::sleep(POLL);
         }

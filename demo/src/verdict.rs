@@ -1,116 +1,103 @@
-//! Whether the standby shows what the master shows.
+//! How the demonstration ended, part by part.
 
-use std::collections::BTreeSet;
-use std::fmt;
+use std::collections::BTreeMap;
 
-use nagios::Object;
+use crate::narrator::Narrator;
 
-use crate::snapshot::{Shown, Snapshot};
-
-/// The outcome of comparing two snapshots, object by object.
-#[derive(Debug)]
-pub(crate) struct Verdict {
-    /// How many objects agree in state, output, performance data and long output.
-    pub(crate) agreeing: usize,
-    pub(crate) differences: Vec<Difference>,
+/// What is shown, in this order. All of it has to succeed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// Every result of the master is on the standby.
+    Relay,
+    /// The standby checks and notifies nothing while the master lives.
+    Idle,
+    /// The master's core is killed, and the standby's core is switched on.
+    TakeOver,
+    /// The standby's core runs an active check.
+    FirstCheck,
+    /// The standby's core notifies.
+    FirstNotification,
+    /// The master's core is back, and the standby's core is switched off.
+    HandBack,
+    /// The master's core notifies again.
+    MasterNotifies,
+    /// The two never notified at the same time.
+    OneAtATime,
 }
 
-/// An object on which the two disagree, and how.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) object: Object,
-    pub(crate) what: String,
+/// What became of each part so far.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    parts: BTreeMap<Part, Result<String, String>>,
+}
+
+impl Part {
+    const ALL: [Part; 8] = [
+        Part::Relay,
+        Part::Idle,
+        Part::TakeOver,
+        Part::FirstCheck,
+        Part::FirstNotification,
+        Part::HandBack,
+        Part::MasterNotifies,
+        Part::OneAtATime,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Part::Relay => "relay",
+            Part::Idle => "standing by",
+            Part::TakeOver => "take-over",
+            Part::FirstCheck => "first check",
+            Part::FirstNotification => "first notification",
+            Part::HandBack => "hand-back",
+            Part::MasterNotifies => "master notifies",
+            Part::OneAtATime => "one at a time",
+        }
+    }
 }
 
 impl Verdict {
-    /// Characters in `stripped` do not count: the master's core takes them out before it tells the ocsp command.
-    pub(crate) fn of(master: &Snapshot, standby: &Snapshot, stripped: &str) -> Self {
-        let objects: BTreeSet<_> = master.objects.keys().chain(standby.objects.keys()).collect();
-        let mut verdict = Self { agreeing: 0, differences: Vec::new() };
-        for object in objects {
-            let shown = (master.objects.get(object), standby.objects.get(object));
-            match difference(shown.0, shown.1, stripped.as_bytes()) {
-                None => verdict.agreeing += 1,
-                Some(what) => verdict.differences.push(Difference { object: object.clone(), what }),
-            }
+    /// What the part showed, or why it failed. Whether it succeeded.
+    pub(crate) fn note(&mut self, part: Part, ended: Result<String, String>) -> bool {
+        let succeeded = ended.is_ok();
+        self.parts.insert(part, ended);
+        succeeded
+    }
+
+    /// Whether all of it succeeded.
+    pub(crate) fn is_success(&self) -> bool {
+        Part::ALL.iter().all(|part| matches!(self.parts.get(part), Some(Ok(_))))
+    }
+
+    pub(crate) fn tell(&self, narrator: &Narrator) {
+        for part in Part::ALL {
+            let (word, text) = match self.parts.get(&part) {
+                Some(Ok(shown)) => ("ok", shown.as_str()),
+                Some(Err(why)) => ("FAILED", why.as_str()),
+                None => ("FAILED", "not reached"),
+            };
+            narrator.headline(format_args!("{word:<8} {:<19} {text}", part.name()));
         }
-        verdict
+        let word = if self.is_success() { "PASSED" } else { "NOT PASSED" };
+        let succeeded = self.parts.values().filter(|part| part.is_ok()).count();
+        narrator.headline(format_args!("{word}: {succeeded} of {} parts", Part::ALL.len()));
     }
-
-    /// Agreement on nothing is none.
-    pub(crate) fn is_agreement(&self) -> bool {
-        self.differences.is_empty() && self.agreeing > 0
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.object, self.what)
-    }
-}
-
-fn difference(master: Option<&Shown>, standby: Option<&Shown>, stripped: &[u8]) -> Option<String> {
-    let (Some(master), Some(standby)) = (master, standby) else {
-        return Some("only one of the two knows it".into());
-    };
-    if master.last_check.is_none() || standby.last_check.is_none() {
-        return Some("no result yet".into());
-    }
-    if master.state != standby.state {
-        return Some(format!("state {} on the master, {} on the standby", master.state, standby.state));
-    }
-    let texts = [
-        ("output", &master.output, &standby.output),
-        ("performance data", &master.perfdata, &standby.perfdata),
-        ("long output", &master.long_output, &standby.long_output),
-    ];
-    let strip = |text: &[u8]| -> Vec<u8> {
-        let kept = text.iter().copied().filter(|byte| !stripped.contains(byte)).collect::<Vec<_>>();
-        kept.trim_ascii().to_vec()
-    };
-    texts.into_iter().find_map(|(what, master, standby)| {
-        let (master, standby) = (strip(master), strip(standby));
-        let (on_master, on_standby) = (String::from_utf8_lossy(&master), String::from_utf8_lossy(&standby));
-        (master != standby).then(|| format!("{what} {on_master:?} on the master, {on_standby:?} on the standby"))
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::tests::snapshot;
-
-    fn verdict(master: &[&str], standby: &[&str]) -> Verdict {
-        Verdict::of(&snapshot(master), &snapshot(standby), "'|")
-    }
 
     #[test]
-    fn agreement() {
-        let verdict = verdict(&["a;b=1/it's/'p'=1/l", "a;c=0/x//"], &["a;b=1/its/p=1/l", "a;c=0/x//"]);
-        assert!(verdict.is_agreement(), "{verdict:?}");
-        assert_eq!(verdict.agreeing, 2);
-    }
-
-    #[test]
-    fn nothing_is_no_agreement() {
-        assert!(!verdict(&[], &[]).is_agreement());
-        assert!(!verdict(&["a;b=0///"], &["a;b=0///"]).is_agreement(), "pending on both");
-    }
-
-    #[test]
-    fn every_difference_shows() {
-        let cases = [
-            ("a;b=2/x/p/l", "state 1 on the master, 2 on the standby"),
-            ("a;b=1/y/p/l", "output \"x\" on the master, \"y\" on the standby"),
-            ("a;b=1/x/q/l", "performance data"),
-            ("a;b=1/x/p/m", "long output"),
-            ("a;b=1//p/l", "no result yet"),
-            ("a;c=1/x/p/l", "only one of the two"),
-        ];
-        for (standby, expected) in cases {
-            let verdict = verdict(&["a;b=1/x/p/l"], &[standby]);
-            assert!(!verdict.is_agreement());
-            assert!(verdict.differences[0].to_string().contains(expected), "{verdict:?}");
+    fn it_takes_every_part() {
+        let mut verdict = Verdict::default();
+        for part in Part::ALL {
+            assert!(!verdict.is_success(), "{part:?} is missing");
+            assert!(verdict.note(part, Ok("done".into())));
         }
+        assert!(verdict.is_success());
+        assert!(!verdict.note(Part::HandBack, Err("it did not".into())));
+        assert!(!verdict.is_success());
     }
 }

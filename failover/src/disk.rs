@@ -2,21 +2,25 @@
 //!
 //! ```text
 //! failover.state    the machine, as one line of JSON
+//! failover.events   what event handlers told while no daemon took it, as one line of JSON; counts where it is newer
 //! failover.history  transitions, one line of JSON each, oldest first
 //! ```
 //!
-//! **Invariant:** `failover.state` holds the old snapshot or the new one, whatever happens: it is written beside, synced,
-//! renamed, and the directory synced.
+//! **Invariant:** `failover.state` and `failover.events` hold the old content or the new one, whatever happens: they are written
+//! beside, synced, renamed, and the directory synced. The daemon writes the one, event handlers write the other, in turns.
 //!
 //! **Invariant:** the history is bounded: beyond [`HISTORY_LINES`] twice, the older half goes. A line that cannot be read costs
 //! itself.
 
 use std::collections::VecDeque;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::machine::{Snapshot, Transition};
+use serde::de::DeserializeOwned;
+use spool::disk::replace;
+
+use crate::machine::{Events, Now, Snapshot, Transition};
 
 /// How many transitions are remembered.
 pub const HISTORY_LINES: usize = 500;
@@ -29,14 +33,46 @@ pub(crate) fn snapshot_path(directory: &Path) -> PathBuf {
     directory.join("failover.state")
 }
 
-/// The last snapshot; none if there was never one.
-pub(crate) fn read_snapshot(directory: &Path) -> io::Result<Option<Snapshot>> {
-    let text = match File::open(snapshot_path(directory)) {
-        Ok(file) => io::read_to_string(file.take(MAX_FILE_BYTES))?,
+/// Where event handlers note what they told nobody.
+pub(crate) fn events_path(directory: &Path) -> PathBuf {
+    directory.join("failover.events")
+}
+
+/// The last snapshot, with what event handlers told later; none if there was never either. What is damaged is as if it were
+/// not there, since it is worth less than a node that goes on.
+pub(crate) fn read_state(directory: &Path) -> io::Result<Option<Snapshot>> {
+    let snapshot: Option<Snapshot> = read(&snapshot_path(directory))?;
+    let Some(events) = read::<Events>(&events_path(directory))? else { return Ok(snapshot) };
+    let snapshot = snapshot.unwrap_or_else(|| Snapshot::beginning(Now::read().wall.seconds()));
+    Ok(Some(snapshot.with_later_events(events)))
+}
+
+/// Leaves `events` to the next daemon. The caller has its [`turn`].
+pub(crate) fn note_events(directory: &Path, events: Events) -> io::Result<()> {
+    replace(&events_path(directory), serde_json::to_string(&events)?.as_bytes())
+}
+
+/// Waits until no other event handler reads and writes here. Its end is the end of the turn.
+pub(crate) fn turn(directory: &Path) -> io::Result<File> {
+    let directory = File::open(directory)?;
+    directory.lock()?;
+    Ok(directory)
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let text = match File::open(path) {
+        Ok(file) => io::read_to_string(file.take(MAX_FILE_BYTES)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    Ok(Some(serde_json::from_str(&text)?))
+    match text.and_then(|text| Ok(serde_json::from_str(&text)?)) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => {
+            tracing::error!(file = %path.display(), %error, "the file is damaged: going on as if it were not there");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Replaces the snapshot.
@@ -122,18 +158,12 @@ fn ends_with_a_line(path: &Path) -> bool {
     last().is_none_or(|last| last == b'\n')
 }
 
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = path.with_added_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::event::Event;
     use crate::machine::State;
 
     fn transition(at: i64) -> Transition {
@@ -171,10 +201,25 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_is_damaged_is_an_error_and_a_missing_one_is_none() {
+    fn what_is_damaged_or_missing_is_none_and_the_later_events_count() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(read_snapshot(directory.path()).unwrap().is_none());
-        fs::write(snapshot_path(directory.path()), "{\"state\":").unwrap();
-        assert!(read_snapshot(directory.path()).is_err());
+        let path = directory.path();
+        assert!(read_state(path).unwrap().is_none());
+        fs::write(snapshot_path(path), "{\"state\":").unwrap();
+        assert!(read_state(path).unwrap().is_none());
+        let told = |event, us| {
+            let mut events = Events::default();
+            events.take(event, Now { wall: nagios::Timestamp::from_micros(us), ..Now::read() });
+            events
+        };
+        note_events(path, told(Event::ProcessCritical, 5)).unwrap();
+        assert!(read_state(path).unwrap().unwrap().events().fail());
+        let snapshot = |us| Snapshot::beginning(0).with_later_events(told(Event::ProcessOk, us));
+        write_snapshot(path, &snapshot(6)).unwrap();
+        assert!(!read_state(path).unwrap().unwrap().events().fail(), "the daemon was told later");
+        write_snapshot(path, &snapshot(4)).unwrap();
+        assert!(read_state(path).unwrap().unwrap().events().fail(), "the daemon was told before");
+        fs::write(events_path(path), "{}{").unwrap();
+        assert!(!read_state(path).unwrap().unwrap().events().fail());
     }
 }

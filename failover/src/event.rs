@@ -9,10 +9,9 @@
 //! both      SOFT                     ┘                          nothing
 //! ```
 //!
-//! With the daemon running, events feed the machine. Without it, [`commands`] are what the documented handlers write.
+//! With the daemon running, events feed the machine. Without it, [`crate::handler`] does what the documented handlers do.
 
-use config::Mode;
-use nagios::{HostState, ModeCommand, ReturnCode, ServiceState, StateType, StateWordError};
+use nagios::{HostState, ReturnCode, ServiceState, StateType, StateWordError};
 
 /// What an event handler tells that matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,17 +74,12 @@ pub fn decide(kind: Kind, state: &str, state_type: &str) -> Result<Option<Event>
     }
 }
 
-/// What the documented handlers write, who know nothing but this event.
-pub fn commands(event: Event, mode: Mode) -> Vec<ModeCommand> {
-    use ModeCommand as C;
-    match (event, mode) {
-        (Event::HostDown | Event::ProcessCritical, Mode::Redundant) => vec![C::EnableNotifications],
-        (Event::HostUp | Event::ProcessOk, Mode::Redundant) => vec![C::DisableNotifications],
-        (Event::HostDown | Event::ProcessCritical, Mode::Failover) => {
-            vec![C::StartExecutingServiceChecks, C::StartExecutingHostChecks, C::EnableNotifications]
-        }
-        (Event::HostUp | Event::ProcessOk, Mode::Failover) => {
-            vec![C::StopExecutingServiceChecks, C::StopExecutingHostChecks, C::DisableNotifications]
+impl Event {
+    /// Whether it speaks for taking over; otherwise it speaks for handing back.
+    pub fn is_failure(self) -> bool {
+        match self {
+            Event::HostDown | Event::ProcessCritical => true,
+            Event::HostUp | Event::ProcessOk => false,
         }
     }
 }
@@ -125,13 +119,5 @@ mod tests {
         assert!(decide(Kind::Host, "OK", "HARD").unwrap_err().to_string().contains("UP, DOWN"));
         assert!(decide(Kind::Host, "3", "HARD").unwrap_err().to_string().contains("no state of a host"));
         assert!(decide(Kind::Service, "CRITICAL", "HURD").unwrap_err().to_string().contains("SOFT or HARD"));
-    }
-
-    #[test]
-    fn without_the_daemon_the_handlers_write_themselves() {
-        use ModeCommand as C;
-        assert_eq!(commands(Event::HostDown, Mode::Redundant), [C::EnableNotifications]);
-        assert_eq!(commands(Event::ProcessOk, Mode::Redundant), [C::DisableNotifications]);
-        assert_eq!(commands(Event::ProcessCritical, Mode::Failover).last(), Some(&C::EnableNotifications));
     }
 }

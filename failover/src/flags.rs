@@ -1,28 +1,23 @@
 //! What the local core shows: whether it runs, and its switches in the status file.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::os::unix::fs::MetadataExt as _;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use nagios::Timestamp;
-use nagios::status::{BlockKind, ProgramStatus, StatusError, StatusReader};
+use nagios::status::{self, BlockKind, Look, ProgramStatus, StatusError, StatusReader, Version};
 use nsca::sealed::CoreVerdict;
 
 use crate::machine::{Flag, LocalCore, Shown};
 use crate::verdict::CoreFiles;
-
-/// How much of the status file is read at once: what is wanted is at its beginning.
-const READ_BYTES: usize = 16 << 10;
 
 /// Looks at the local core again and again.
 #[derive(Debug)]
 pub(crate) struct Flags {
     core: CoreFiles,
     status_file: PathBuf,
-    /// Modification time and inode of the status file that was read last, and what it shows.
-    read: Option<((i64, i64, u64), Shown)>,
+    /// The status file that was read last, and what it shows.
+    read: Option<(Version, Shown)>,
 }
 
 impl Flags {
@@ -45,35 +40,27 @@ impl Flags {
     }
 
     fn read_if_new(&mut self) -> Result<(), StatusError> {
-        let unreadable = |source: io::Error| StatusError::Io { line: 0, source };
-        let file = match File::open(&self.status_file) {
-            Ok(file) => file,
-            // A core writes it a while after its start.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.read = None;
-                return Ok(());
-            }
-            Err(error) => return Err(unreadable(error)),
-        };
-        let found = file.metadata().map_err(unreadable)?;
-        let version = (found.mtime(), found.mtime_nsec(), found.ino());
-        if self.read.as_ref().is_none_or(|(known, _)| *known != version) {
-            self.read = shown(file, found.mtime())?.map(|shown| (version, shown));
+        match status::look(&self.status_file, self.read.as_ref().map(|(version, _)| *version))? {
+            Look::Missing => self.read = None,
+            Look::Known => {}
+            Look::New(version, reader) => self.read = shown(reader, version)?.map(|shown| (version, shown)),
         }
         Ok(())
     }
 }
 
-/// What the status file at `path` shows at this moment; none if it shows no core.
+/// What the status file at `path` shows at this moment; none if it is not there, or shows no core.
+///
+/// # Errors
+/// It cannot be read, or is none.
 pub fn read(path: &Path) -> Result<Option<Shown>, StatusError> {
-    let unreadable = |source: io::Error| StatusError::Io { line: 0, source };
-    let file = File::open(path).map_err(unreadable)?;
-    let modified = file.metadata().map_err(unreadable)?.mtime();
-    shown(file, modified)
+    match status::look(path, None)? {
+        Look::New(version, reader) => shown(reader, version),
+        Look::Missing | Look::Known => Ok(None),
+    }
 }
 
-fn shown(file: File, modified: i64) -> Result<Option<Shown>, StatusError> {
-    let mut reader = StatusReader::new(BufReader::with_capacity(READ_BYTES, file));
+fn shown<R: Read>(mut reader: StatusReader<R>, version: Version) -> Result<Option<Shown>, StatusError> {
     let mut created = None;
     while let Some(block) = reader.next_block()? {
         if let Some(info) = block.info_status() {
@@ -85,7 +72,8 @@ fn shown(file: File, modified: i64) -> Result<Option<Shown>, StatusError> {
         let program = block.program_status();
         return Ok(program.and_then(|program| {
             let program_start = program.program_start()?.seconds();
-            Some(Shown { program_start, created: created.unwrap_or(modified), flags: flags(&program) })
+            let created = created.unwrap_or(version.modified);
+            Some(Shown { program_start, created, flags: flags(&program) })
         }));
     }
     Ok(None)

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use nagios::ServiceState;
+use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep_until, timeout_at};
 
@@ -35,9 +36,10 @@ pub(crate) async fn repeat(
     mut pace: watch::Receiver<Duration>,
     outcomes: mpsc::Sender<Outcome>,
 ) {
+    let mut runner = Runner { plugin, left: None };
     loop {
         let started = Instant::now();
-        let (state, output) = run(&plugin).await;
+        let (state, output) = runner.run().await;
         let outcome = Outcome { which, state, output, started, took: started.elapsed() };
         if outcomes.send(outcome).await.is_err() {
             return;
@@ -58,19 +60,36 @@ pub(crate) async fn repeat(
 /// Between two starts, whatever the pace.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// Runs a plugin once.
-pub(crate) async fn run(plugin: &config::Plugin) -> (ServiceState, String) {
-    let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
-    let words = if plugin.shell { [&shell, &plugin.command[..]].concat() } else { plugin.command.clone() };
-    let Some(command) = process::from_words(&words) else {
-        return (ServiceState::Unknown, "no command is configured".to_owned());
-    };
-    judge(process::run(command, plugin.timeout).await, plugin)
+/// A plugin, and what is left of its last run.
+struct Runner {
+    plugin: config::Plugin,
+    left: Option<Child>,
+}
+
+impl Runner {
+    /// Runs it once, unless its last run was killed and still hangs: that says as much.
+    async fn run(&mut self) -> (ServiceState, String) {
+        let plugin = &self.plugin;
+        if let Some(Ok(None)) = self.left.as_mut().map(Child::try_wait) {
+            let pid = self.left.as_ref().and_then(Child::id).unwrap_or_default();
+            let output =
+                format!("not run: process {pid}, its last run, was killed and does not end; what does it wait for?");
+            return (ServiceState::Unknown, output);
+        }
+        let shell = ["/bin/sh".to_owned(), "-c".to_owned()];
+        let words = if plugin.shell { [&shell, &plugin.command[..]].concat() } else { plugin.command.clone() };
+        let Some(command) = process::from_words(&words) else {
+            return (ServiceState::Unknown, "no command is configured".to_owned());
+        };
+        let mut ended = process::run(command, plugin.timeout).await;
+        self.left = ended.left.take();
+        judge(ended, plugin)
+    }
 }
 
 /// The return code is the judgement; everything else that can happen is UNKNOWN.
 fn judge(ended: Ended, plugin: &config::Plugin) -> (ServiceState, String) {
-    let Ended { how, output } = ended;
+    let Ended { how, output, left: _ } = ended;
     let program = plugin.command.first().map_or("", String::as_str);
     match how {
         How::Exited(0) => (ServiceState::Ok, output),
@@ -95,6 +114,10 @@ mod tests {
         config::Plugin { name: "test".into(), command, shell: true, timeout: Duration::from_secs(20) }
     }
 
+    async fn run(plugin: &config::Plugin) -> (ServiceState, String) {
+        Runner { plugin: plugin.clone(), left: None }.run().await
+    }
+
     #[tokio::test]
     async fn the_return_code_judges() {
         for (line, state, says) in [
@@ -117,6 +140,21 @@ mod tests {
         let command = ["/bin/echo", "$HOME; exit 2"].map(str::to_owned).to_vec();
         let (state, output) = run(&config::Plugin { command, shell: false, ..plugin("") }).await;
         assert_eq!((state, output.as_str()), (ServiceState::Ok, "$HOME; exit 2"));
+    }
+
+    #[tokio::test]
+    async fn nothing_runs_beside_a_run_that_cannot_be_killed() {
+        let mut hanging = tokio::process::Command::new("/bin/sleep").arg("1000").kill_on_drop(true).spawn().unwrap();
+        let pid = hanging.id().unwrap().to_string();
+        let mut runner = Runner { plugin: plugin("echo fine"), left: Some(hanging) };
+        for _ in 0..2 {
+            let (state, output) = runner.run().await;
+            assert!(state == ServiceState::Unknown && output.contains(&pid), "{state}: {output}");
+        }
+        hanging = runner.left.take().unwrap();
+        hanging.kill().await.unwrap();
+        runner.left = Some(hanging);
+        assert_eq!(runner.run().await, (ServiceState::Ok, "fine".to_owned()));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Programs of others: plugins and hooks, with a time-out, and with bounded output.
 //!
 //! **Invariant:** a program that outlives its time-out is killed with its whole process group, and so it is when nobody
-//! waits for it any more.
+//! waits for it any more. What even that does not end at once, because it hangs in the system, is handed to the caller.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 /// How much of a program's output is kept, in bytes. The rest is read and forgotten.
@@ -20,12 +20,17 @@ pub(crate) const KEPT_OUTPUT_BYTES: usize = 4096;
 /// How long a program's output is waited for after its end: somebody that it left behind may hold it open.
 const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
+/// How long the end of a program is waited for that was killed.
+const DEATH_GRACE: Duration = Duration::from_millis(500);
+
 /// What became of a program.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) how: How,
     /// The beginning of what it printed, on both outputs.
     pub(crate) output: String,
+    /// It was killed, and did not end.
+    pub(crate) left: Option<Child>,
 }
 
 /// How a program ended.
@@ -50,7 +55,7 @@ pub(crate) async fn run(mut command: Command, limit: Duration) -> Ended {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return Ended { how: How::NotStarted(error.to_string()), output: String::new() },
+        Err(error) => return Ended { how: How::NotStarted(error.to_string()), output: String::new(), left: None },
     };
     let group = Group(child.id().and_then(|id| id.try_into().ok()).map(Pid::from_raw));
     let kept = Arc::<Mutex<Vec<u8>>>::default();
@@ -65,12 +70,16 @@ pub(crate) async fn run(mut command: Command, limit: Duration) -> Ended {
         Ok(Err(error)) => How::NotStarted(error.to_string()),
         Err(_) => How::TimedOut,
     };
-    if how != How::TimedOut && timeout(OUTPUT_GRACE, reading).await.is_ok() {
+    let mut left = None;
+    if how == How::TimedOut {
+        drop(group);
+        left = timeout(DEATH_GRACE, child.wait()).await.is_err().then_some(child);
+    } else if timeout(OUTPUT_GRACE, reading).await.is_ok() {
         group.forget();
     }
     abort_reading.abort();
     let output = String::from_utf8_lossy(&kept.lock().unwrap_or_else(PoisonError::into_inner)).trim_end().to_owned();
-    Ended { how, output }
+    Ended { how, output, left }
 }
 
 fn ended(status: ExitStatus) -> How {
@@ -141,6 +150,7 @@ mod tests {
     async fn the_whole_group_is_killed_at_the_time_out() {
         let ended = run(shell("sleep 1000 & echo $!; wait"), Duration::from_millis(300)).await;
         assert_eq!(ended.how, How::TimedOut);
+        assert!(ended.left.is_none(), "its end was waited for");
         assert_gone(&ended.output).await;
     }
 

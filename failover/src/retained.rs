@@ -54,11 +54,11 @@ pub(crate) enum RetainedError {
 
 impl Retained {
     /// None if the core begins with the switches of its configuration.
-    pub(crate) fn new(core: &config::Core, files: CoreFiles, switches: &[Switch]) -> Option<Self> {
+    pub(crate) fn new(core: &config::Core, switches: &[Switch]) -> Option<Self> {
         let main = core.main.as_ref().filter(|main| keeps_switches(main))?;
         let switches: Vec<_> = switches.iter().filter_map(|switch| retained(*switch)).collect();
         let path = main.state_retention_file()?;
-        (!switches.is_empty()).then_some(Retained { core: files, path, switches, seen: None })
+        (!switches.is_empty()).then_some(Retained { core: CoreFiles::new(core), path, switches, seen: None })
     }
 
     /// Turns the switches off in the file, if no core runs and they are on. Says which those were. Looks into the file only if
@@ -100,7 +100,7 @@ impl Retained {
     }
 
     /// Whether there may be a core that reads the file, or writes it.
-    fn may_run(&self) -> bool {
+    fn may_run(&mut self) -> bool {
         let seen = self.core.observe();
         match decide(&seen) {
             CoreVerdict::DeadCrash | CoreVerdict::DeadClean => seen.command_file == Fifo::Read,
@@ -209,7 +209,7 @@ mod tests {
     }
 
     fn retained(core: &config::Core) -> Option<Retained> {
-        Retained::new(core, CoreFiles::new(core), &[Switch::Notifications, Switch::ServiceChecks, Switch::Obsessing])
+        Retained::new(core, &[Switch::Notifications, Switch::ServiceChecks, Switch::Obsessing])
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
             assert!(retained(&core).is_none(), "{settings}");
         }
         let (_directory, core) = stopped("");
-        assert!(Retained::new(&core, CoreFiles::new(&core), &[Switch::Obsessing]).is_none());
+        assert!(Retained::new(&core, &[Switch::Obsessing]).is_none());
     }
 
     #[test]

@@ -1,24 +1,30 @@
 //! How the core on this machine is, told by what it leaves in the file system. No word from the core is needed.
 //!
 //! ```text
-//! command file      status file        lock file            verdict
-//! any               any                names a dead pid     Dead(crash)
+//! command file      status file        main process         verdict
+//! any               any                ended                Dead(crash)
 //! without reader    missing            -                    Dead(clean): a stop in order removed it
 //! without reader    there, or unknown  -                    Dead(crash)
 //! with reader       fresh, or unknown  -                    Alive
 //! with reader       stale, or missing  -                    Unknown: the core hangs, starts, or cannot write
 //! absent            fresh              -                    Unknown: check_external_commands=0, or about to stop
 //! absent            stale, or missing  -                    Dead(clean)
-//! absent            unknown            names a live pid     Unknown
+//! absent            unknown            lives                Unknown
 //! absent            unknown            -                    Dead(clean)
 //! cannot be told    any                -                    Unknown
 //! ```
 //!
-//! Tried with Nagios 4.4.6: a stop in order (SIGTERM) removes the status file, a millisecond later the reader is gone, and the
-//! FIFO stays; after SIGKILL both files stay; a reload (SIGHUP) interrupts neither. Others remove the FIFO as well.
+//! Tried with Nagios 4.4.6: a stop in order (SIGTERM) removes the status file and the query socket, a millisecond later the
+//! reader is gone, and the FIFO stays; after SIGKILL all of them stay; a reload (SIGHUP) interrupts neither files nor reader,
+//! and has no query socket for a second. Others remove the FIFO as well.
 //!
-//! The lock file counts only if it exists: a core in the foreground writes none. A core that was killed may leave a worker
-//! behind that reads the command file for half a second; the dead pid tells at once.
+//! The main process is the one that listens on the query socket (Nagios 4, Naemon), else the one that the lock file names;
+//! without either it is not known. The lock file counts only if it exists: a core in the foreground writes none. A core that
+//! was killed leaves a worker behind that reads the command file for half a second, or, where nobody collects the dead main
+//! process, for ever: see `main_process.rs`.
+//!
+//! A core that merely hangs is Alive until its status file is stale, and Unknown from then on: nobody can say that it will
+//! not go on. While the verdict is Unknown, the probes decide.
 
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -26,16 +32,17 @@ use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use nagios::Flavour;
 use nagios::main_config::MainConfig;
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use nsca::sealed::CoreVerdict;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::machine::DEFAULT_STATUS_INTERVAL;
+use crate::main_process::{Listener, lives};
 
 /// How often the core is looked at.
 pub const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -43,6 +50,9 @@ pub const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A status file is stale after so many of its intervals, and this.
 const STALE_INTERVALS: u32 = 3;
 const STALE_MARGIN: Duration = Duration::from_secs(5);
+
+/// What Nagios 4 calls its query socket.
+const DEFAULT_QUERY_SOCKET: &str = "nagios.qh";
 
 /// The longest lock file that is read, in bytes. It holds one number.
 const LOCK_FILE_BYTES: u64 = 32;
@@ -54,8 +64,8 @@ pub struct Observed {
     pub command_file: Fifo,
     /// The status file.
     pub status: StatusAge,
-    /// Whether the process lives that the lock file names; none without a lock file.
-    pub lock_pid_lives: Option<bool>,
+    /// Whether the core's main process lives; none if it is not known.
+    pub main_process_lives: Option<bool>,
 }
 
 /// What is at the command file's path.
@@ -89,10 +99,10 @@ pub enum StatusAge {
 
 /// Judges what was seen.
 pub fn decide(observed: &Observed) -> CoreVerdict {
-    if observed.lock_pid_lives == Some(false) {
+    if observed.main_process_lives == Some(false) {
         return CoreVerdict::DeadCrash;
     }
-    match (observed.command_file, observed.status.is_fresh(), observed.lock_pid_lives) {
+    match (observed.command_file, observed.status.is_fresh(), observed.main_process_lives) {
         (Fifo::Unread, _, _) if observed.status == StatusAge::Missing => CoreVerdict::DeadClean,
         (Fifo::Unread, _, _) => CoreVerdict::DeadCrash,
         (Fifo::Read, Some(true) | None, _) => CoreVerdict::Alive,
@@ -114,11 +124,12 @@ impl StatusAge {
 }
 
 /// Where a core can be looked at.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CoreFiles {
     command_file: Option<PathBuf>,
     status_file: Option<PathBuf>,
     lock_file: Option<PathBuf>,
+    query_socket: Option<Listener>,
     status_update_interval: Duration,
 }
 
@@ -130,6 +141,7 @@ impl CoreFiles {
             command_file: core.command_file.clone(),
             status_file: core.status_file.clone(),
             lock_file: main.and_then(MainConfig::lock_file),
+            query_socket: query_socket(core).map(Listener::new),
             status_update_interval: main
                 .and_then(MainConfig::status_update_interval)
                 .unwrap_or(DEFAULT_STATUS_INTERVAL),
@@ -142,17 +154,23 @@ impl CoreFiles {
     }
 
     /// Looks. Never blocks on the core, creates nothing, writes nothing.
-    pub fn observe(&self) -> Observed {
+    pub fn observe(&mut self) -> Observed {
         Observed {
             command_file: self.command_file.as_deref().map_or(Fifo::Untold, fifo),
             status: self.status_age(),
-            lock_pid_lives: self.lock_file.as_deref().and_then(lock_pid).map(lives),
+            main_process_lives: self.main_process_lives(),
         }
     }
 
     /// Looks, and judges.
-    pub fn verdict(&self) -> CoreVerdict {
+    pub fn verdict(&mut self) -> CoreVerdict {
         decide(&self.observe())
+    }
+
+    /// A core in the foreground leaves the lock file of an earlier one as it is, so what it names comes second.
+    fn main_process_lives(&mut self) -> Option<bool> {
+        let listens = self.query_socket.as_mut().and_then(Listener::lives);
+        listens.or_else(|| self.lock_file.as_deref().and_then(lock_pid).map(lives))
     }
 
     fn status_age(&self) -> StatusAge {
@@ -176,16 +194,20 @@ pub struct Watch {
 
 impl Watch {
     /// Begins to look. Runs inside a tokio runtime.
-    pub fn start(files: CoreFiles) -> Self {
+    pub fn start(mut files: CoreFiles) -> Self {
         let (sender, verdicts) = watch::channel(CoreVerdict::Unknown);
         let task = tokio::spawn(async move {
             let mut looks = tokio::time::interval(LOOK_EVERY);
             looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 looks.tick().await;
-                let looking = files.clone();
                 // A disk that hangs must not hold up anybody else.
-                let Ok(verdict) = tokio::task::spawn_blocking(move || looking.verdict()).await else { return };
+                let looking = tokio::task::spawn_blocking(move || {
+                    let verdict = files.verdict();
+                    (files, verdict)
+                });
+                let Ok((returned, verdict)) = looking.await else { return };
+                files = returned;
                 sender.send_if_modified(|known| std::mem::replace(known, verdict) != verdict);
             }
         });
@@ -230,9 +252,13 @@ fn lock_pid(path: &Path) -> Option<Pid> {
     text.trim().parse().ok().filter(|pid| *pid > 0).map(Pid::from_raw)
 }
 
-/// Only the system's word that there is none counts: a process of another user may not be signalled.
-fn lives(pid: Pid) -> bool {
-    kill(pid, None) != Err(Errno::ESRCH)
+/// Where Nagios 4 is not told where to listen, it does so beside its default command file; Debian has it so. Naemon's
+/// configuration names it, and older cores have none.
+fn query_socket(core: &config::Core) -> Option<PathBuf> {
+    core.main.as_ref().and_then(MainConfig::query_socket).or_else(|| {
+        let beside = core.command_file.as_ref().filter(|_| core.flavour == Flavour::Nagios4)?;
+        Some(beside.with_file_name(DEFAULT_QUERY_SOCKET))
+    })
 }
 
 #[cfg(test)]
@@ -246,7 +272,7 @@ mod tests {
         let fresh = StatusAge::Written { age: Duration::from_secs(35), interval };
         let stale = StatusAge::Written { age: Duration::from_secs(36), interval };
         let (missing, untold) = (StatusAge::Missing, StatusAge::Untold);
-        for (command_file, status, lock_pid_lives, verdict) in [
+        for (command_file, status, main_process_lives, verdict) in [
             (Fifo::Read, fresh, Some(false), DeadCrash),
             (Fifo::Absent, missing, Some(false), DeadCrash),
             (Fifo::Unread, missing, None, DeadClean),
@@ -264,7 +290,7 @@ mod tests {
             (Fifo::Absent, untold, None, DeadClean),
             (Fifo::Untold, fresh, Some(true), Unknown),
         ] {
-            let observed = Observed { command_file, status, lock_pid_lives };
+            let observed = Observed { command_file, status, main_process_lives };
             assert_eq!(decide(&observed), verdict, "{observed:?}");
         }
     }

@@ -320,6 +320,49 @@ fn a_standby_that_is_cut_off_stays_put() {
 }
 
 #[test]
+fn a_standby_that_was_cut_off_looks_at_the_master_once_more() {
+    let cut_off = || {
+        let mut stage = Stage::new(defaults(1, 1, false));
+        for _ in 0..10 {
+            stage.plugins(ServiceState::Critical, ServiceState::Critical, 10_000);
+        }
+        assert_eq!(stage.machine.pace().0, Duration::from_secs(10));
+        let started = stage.instant(stage.at);
+        assert_eq!(stage.tell(Input::Witness { index: 0, state: ServiceState::Ok, started }), State::Suspect);
+        assert_eq!(stage.machine.pace().0, Duration::from_secs(1), "the probe is hurried");
+        stage.pass(1000);
+        stage
+    };
+    let mut stage = cut_off();
+    let started = stage.instant(stage.at);
+    assert_eq!(stage.tell(Input::Probe { index: 0, state: ServiceState::Ok, started }), State::Standby);
+    assert_eq!(stage.hooks, 0);
+
+    let mut stage = cut_off();
+    let before = stage.instant(stage.at - 1001);
+    assert_eq!(stage.tell(Input::Probe { index: 0, state: ServiceState::Critical, started: before }), State::Suspect);
+    let started = stage.instant(stage.at);
+    assert_eq!(stage.tell(Input::Probe { index: 0, state: ServiceState::Critical, started }), State::Active);
+    assert_eq!(stage.machine.pace().0, Duration::from_secs(10));
+}
+
+#[test]
+fn a_standby_that_was_cut_off_waits_for_the_heartbeat_once_more() {
+    let mut stage = Stage::new(defaults(0, 1, true));
+    stage.beats(5, CoreVerdict::Alive);
+    for state in [ServiceState::Critical, ServiceState::Critical, ServiceState::Ok] {
+        stage.pass(5000);
+        let started = stage.instant(stage.at);
+        assert_eq!(stage.tell(Input::Witness { index: 0, state, started }), State::Suspect);
+    }
+    assert_eq!(stage.pass(4999), State::Suspect);
+    let mut heard = stage.machine.clone();
+    heard.handle(Input::Heard(CoreVerdict::Alive), stage.now());
+    assert_eq!(heard.state(), State::Standby);
+    assert_eq!(stage.pass(1), State::Active);
+}
+
+#[test]
 fn what_a_witness_said_before_the_trouble_does_not_count() {
     let mut stage = Stage::new(defaults(1, 1, true));
     stage.tell(Input::Heard(CoreVerdict::Alive));
@@ -351,6 +394,52 @@ fn a_host_that_is_up_never_hands_back() {
     assert_eq!(stage.tell(Input::Event(Event::HostDown)), State::Active);
     assert_eq!(stage.tell(Input::Event(Event::HostUp)), State::Active, "an OK from before proves nothing");
     assert_ne!(stage.tell(Input::Event(Event::ProcessOk)), State::Active);
+}
+
+#[test]
+fn every_probe_must_fail_or_any_one() {
+    let fails = |stage: &mut Stage, index: usize, times: u32| {
+        for _ in 0..times {
+            let started = stage.instant(stage.at);
+            stage.tell(Input::Probe { index, state: ServiceState::Critical, started });
+            stage.tell(Input::Probe { index: 0, state: ServiceState::Ok, started });
+            stage.pass(10_000);
+        }
+        stage.machine.state()
+    };
+    let mut stage = Stage::new(defaults(3, 0, false));
+    assert_ne!(fails(&mut stage, 1, 10), State::Active);
+    assert_ne!(fails(&mut stage, 2, 10), State::Active, "the first one is well");
+    for times in 1..=3 {
+        let started = stage.instant(stage.at);
+        let state = stage.tell(Input::Probe { index: 0, state: ServiceState::Critical, started });
+        assert_eq!(state == State::Active, times == 3);
+    }
+
+    let mut stage = Stage::new(Settings { take_over_when: TakeOverWhen::Any, ..defaults(3, 0, false) });
+    assert_ne!(fails(&mut stage, 1, 2), State::Active);
+    assert_eq!(fails(&mut stage, 1, 1), State::Active);
+}
+
+#[test]
+fn each_probe_has_its_own_failures() {
+    let none = Problems { warning: false, critical: false, unknown: false };
+    let every = [
+        (ServiceState::Warning, Problems { warning: true, ..none }),
+        (ServiceState::Critical, Problems { critical: true, ..none }),
+        (ServiceState::Unknown, Problems { unknown: true, ..none }),
+    ];
+    for (state, only) in every {
+        for (told, _) in every {
+            let mut settings = defaults(1, 0, false);
+            settings.probes[0].takes_over_on = only;
+            let mut stage = Stage::new(settings);
+            for _ in 0..3 {
+                stage.plugins(told, ServiceState::Ok, 10_000);
+            }
+            assert_eq!(stage.machine.state() == State::Active, told == state, "{told} where {state} is a failure");
+        }
+    }
 }
 
 #[test]
@@ -435,6 +524,23 @@ fn a_master_that_cannot_reach_its_standby_fails_open() {
     assert_eq!(stage.pass(29_999), State::Suspect);
     assert_eq!(stage.pass(1), State::Active);
     assert_eq!(stage.tell(Input::Peer(Presence::OnStage)), State::HandingBack);
+}
+
+#[test]
+fn a_master_whose_core_returns_while_the_standby_takes_over_waits_for_it() {
+    let mut stage = master();
+    assert_eq!(stage.tell(Input::Peer(Presence::OffStage)), State::Active);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Active, "its core alone changes nothing");
+    assert_eq!(stage.tell(Input::Peer(Presence::Between)), State::Suspect);
+    assert_eq!(stage.tell(Input::Peer(Presence::OnStage)), State::Standby);
+    assert_eq!(stage.core_shows(false), State::Standby);
+    assert_eq!(stage.tell(Input::Peer(Presence::OffStage)), State::Active);
+
+    assert_eq!(stage.tell(Input::Peer(Presence::Between)), State::Active, "its core runs");
+    stage.pass(29_000);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Suspect);
+    assert_eq!(stage.pass(1_000), State::Active);
+    assert_eq!(stage.tell(Input::Core(LocalCore::Gone)), State::Active, "it has waited");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn read(input: impl BufRead) -> (Vec<Contents>, Result<(), StatusError>) {
     loop {
         match reader.next_block() {
             Ok(Some(block)) => {
-                look_at(block);
+                look_at(&block);
                 blocks.push(owned((block.name(), block.fields().collect())));
             }
             Ok(None) => return (blocks, Ok(())),
@@ -75,7 +75,7 @@ fn slices(file: &[u8]) -> (Vec<Slices<'_>>, bool) {
     (blocks, open.is_none())
 }
 
-fn look_at(block: &Block) {
+fn look_at(block: &Block<'_>) {
     for (key, _) in block.fields() {
         let first = block.fields().find(|field| field.0 == key).map(|field| field.1);
         if let Some(key) = str::from_utf8(key).ok().filter(|key| !key.is_empty()) {

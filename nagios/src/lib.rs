@@ -11,6 +11,9 @@
 //! | [`main_config`] | `nagios.cfg` and its kin: paths, flags, flavour |
 //! | [`retention`] | the switches that a core begins with after a restart |
 //! | [`status`] | the status file, block by block |
+//! | [`memory`] | what a core remembers of an object beside its newest result |
+//! | [`remark`] | comments and downtimes |
+//! | [`log`] | the core's log: lines, what they tell, and the file as it grows and is rotated |
 //! | [`stored`] | a check result as bytes on a disk, for our own queues |
 //!
 //! **Invariant:** texts are bytes. Plugins print Latin-1 and worse, and a relay has no business repairing it.
@@ -23,7 +26,10 @@ pub mod command;
 pub mod command_file;
 pub mod echo;
 pub mod flavour;
+pub mod log;
 pub mod main_config;
+pub mod memory;
+pub mod remark;
 pub mod result;
 pub mod retention;
 pub mod status;
@@ -31,6 +37,8 @@ pub mod stored;
 
 pub use command::ModeCommand;
 pub use flavour::Flavour;
+pub use memory::Memory;
+pub use remark::{Comment, Downtime};
 pub use result::{
     Attributed, CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode,
     ServiceDescription, ServiceState, StateType, StateWordError, Timestamp, unescape,

@@ -98,6 +98,8 @@ accessors! {
     check_result_path: PathBuf = path_of;
     /// The file with the pid of a core that runs as a daemon.
     lock_file: PathBuf = path_of;
+    /// The socket on which Nagios 4 and Naemon listen.
+    query_socket: PathBuf = path_of;
     /// The log.
     log_file: PathBuf = path_of;
     /// What the core remembers across restarts.
@@ -134,6 +136,10 @@ accessors! {
     accept_passive_service_checks: bool = flag;
     /// Whether results for hosts are taken.
     accept_passive_host_checks: bool = flag;
+    /// Whether services whose results are too old are checked, also while active checks are stopped.
+    check_service_freshness: bool = flag;
+    /// Whether hosts whose results are too old are checked, also while active checks are stopped.
+    check_host_freshness: bool = flag;
     /// Whether `ocsp_command` is executed.
     obsess_over_services: bool = flag;
     /// Whether `ochp_command` is executed.

@@ -12,30 +12,54 @@
 //! ```
 //!
 //! The core writes it under another name and renames it, so an open file is one consistent picture, up to
-//! `status_update_interval` seconds old. It is large (1.3 kB for each object), hence [`StatusReader::next_block`] lends each
-//! block instead of being an `Iterator`: one buffer serves the whole file, and nothing is allocated for a line.
+//! `status_update_interval` seconds old. It is large (1.3 kB for each object): nothing is allocated and nothing copied for
+//! a block or a line. [`StatusReader::next_block`] lends each block, and whoever must not be noticed calls it some thousand
+//! times, pauses, and goes on.
+//!
+//! The retention file is written alike, so the same reader reads it: its blocks are called `host` and `service`, and its
+//! lines begin without a tab.
 //!
 //! **Invariant:** memory is bounded by one block of at most [`MAX_BLOCK_BYTES`], whatever the input.
 
 mod block;
+mod file;
+mod memory;
+mod remark;
 mod view;
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, Read};
+use std::ops::Range;
+
+use memchr::memchr;
 
 pub use block::{Block, BlockKind};
+pub use file::{Look, Version, look};
 pub use view::{InfoStatus, ObjectStatus, ProgramStatus};
 
 /// The largest block, and so the longest line, that is read, in bytes: a core's own limits allow about 200 kB.
 pub const MAX_BLOCK_BYTES: usize = 1 << 20;
 
+/// What is read at once. It grows for a block that is larger.
+const BUFFER_BYTES: usize = 1 << 18;
+
 /// Reads the blocks of a status file one after the other.
 #[derive(Debug)]
 pub struct StatusReader<R> {
     input: R,
-    block: Block,
+    buffer: Vec<u8>,
+    /// What was read and belongs to no block that was lent: its part of the buffer.
+    unread: Range<usize>,
+    /// How much of it was looked at, in bytes.
+    seen: usize,
     /// The number of the line read last, from 1.
     line: u64,
     ended: bool,
+}
+
+/// Where a block is in the buffer.
+struct Found {
+    head: Range<usize>,
+    lines: Range<usize>,
 }
 
 /// Why a status file cannot be read on. There is nothing more to read after it.
@@ -71,87 +95,118 @@ pub enum StatusError {
     },
 }
 
-impl<R: BufRead> StatusReader<R> {
-    /// A reader of `input`. Buffers of 64 KiB and more are worth their while.
+impl<R: Read> StatusReader<R> {
+    /// A reader of `input`, which needs no buffer of its own.
     pub fn new(input: R) -> Self {
-        Self { input, block: Block::default(), line: 0, ended: false }
+        Self { input, buffer: vec![0; BUFFER_BYTES], unread: 0..0, seen: 0, line: 0, ended: false }
     }
 
     /// The next block, until the next call; none at the end of the file and after an error.
     ///
     /// # Errors
     /// See [`StatusError`].
-    pub fn next_block(&mut self) -> Result<Option<&Block>, StatusError> {
+    pub fn next_block(&mut self) -> Result<Option<Block<'_>>, StatusError> {
         if self.ended {
             return Ok(None);
         }
-        match self.read_block() {
-            Ok(true) => Ok(Some(&self.block)),
-            Ok(false) => {
-                self.ended = true;
-                Ok(None)
-            }
-            Err(error) => {
-                self.ended = true;
-                Err(error)
-            }
-        }
+        let found = self.find_block();
+        self.ended = !matches!(found, Ok(Some(_)));
+        Ok(found?.map(|found| Block::new(&self.buffer[found.head], &self.buffer[found.lines])))
     }
 
-    fn read_block(&mut self) -> Result<bool, StatusError> {
-        if !self.read_head()? {
-            return Ok(false);
-        }
+    fn find_block(&mut self) -> Result<Option<Found>, StatusError> {
+        let Some(head) = self.find_head()? else {
+            return Ok(None);
+        };
+        let lines = self.seen;
         loop {
-            let Some(start) = self.read_line()? else {
+            let end = self.seen;
+            let Some(line) = self.next_line()? else {
                 return Err(StatusError::Truncated { line: self.line });
             };
-            let line = self.block.line_from(start);
-            if line == b"}" {
-                self.block.text.truncate(start);
-                return Ok(true);
-            }
-            if line.is_empty() || line.starts_with(b"#") {
-                self.block.text.truncate(start);
-            } else if memchr::memchr(b'=', line).is_none() {
-                return Err(StatusError::NotAStatusFile { line: self.line });
+            match self.text(&line) {
+                b"}" => {
+                    let start = self.unread.start;
+                    self.consume();
+                    let head = start + head.start..start + head.end;
+                    return Ok(Some(Found { head, lines: start + lines..start + end }));
+                }
+                [] | [b'#', ..] => {}
+                text if memchr(b'=', text).is_some() => {}
+                _ => return Err(StatusError::NotAStatusFile { line: self.line }),
             }
         }
     }
 
-    /// Reads up to and including the next `name {`.
-    fn read_head(&mut self) -> Result<bool, StatusError> {
+    /// Reads up to and including the next `name {`, and says where the line is in what is unread.
+    fn find_head(&mut self) -> Result<Option<Range<usize>>, StatusError> {
         loop {
-            self.block.text.clear();
-            let Some(start) = self.read_line()? else {
-                return Ok(false);
+            self.consume();
+            let Some(line) = self.next_line()? else {
+                return Ok(None);
             };
-            let line = self.block.line_from(start);
-            if line.is_empty() || line.starts_with(b"#") {
-                continue;
+            match self.text(&line) {
+                [] | [b'#', ..] => {}
+                [.., b'{'] => return Ok(Some(line)),
+                _ => return Err(StatusError::NotAStatusFile { line: self.line }),
             }
-            let name = line.strip_suffix(b"{").ok_or(StatusError::NotAStatusFile { line: self.line })?;
-            let name_bytes = name.trim_ascii().len();
-            self.block.begin(name_bytes);
-            return Ok(true);
         }
     }
 
-    /// Appends one line to the block's text and says where it begins; none at the end of the input.
-    fn read_line(&mut self) -> Result<Option<usize>, StatusError> {
-        let start = self.block.text.len();
-        let room = (MAX_BLOCK_BYTES + 1 - start) as u64;
-        let taken = self
-            .input
-            .by_ref()
-            .take(room)
-            .read_until(b'\n', &mut self.block.text)
-            .map_err(|source| StatusError::Io { line: self.line, source })?;
+    /// Where the next line is in what is unread, without its end; none at the end of the input.
+    fn next_line(&mut self) -> Result<Option<Range<usize>>, StatusError> {
+        let start = self.seen;
+        let mut searched = start;
         self.line += 1;
-        if self.block.text.len() > MAX_BLOCK_BYTES {
-            return Err(StatusError::BlockTooLong { line: self.line });
+        loop {
+            let unread = &self.buffer[self.unread.clone()];
+            if let Some(found) = memchr(b'\n', &unread[searched..]) {
+                self.seen = searched + found + 1;
+                return if self.seen > MAX_BLOCK_BYTES { Err(self.too_long()) } else { Ok(Some(start..self.seen - 1)) };
+            }
+            searched = unread.len();
+            if searched > MAX_BLOCK_BYTES {
+                return Err(self.too_long());
+            }
+            if !self.fill()? {
+                self.seen = searched;
+                return Ok((searched > start).then_some(start..searched));
+            }
         }
-        Ok((taken > 0).then_some(start))
+    }
+
+    fn too_long(&self) -> StatusError {
+        StatusError::BlockTooLong { line: self.line }
+    }
+
+    /// What was looked at is done with.
+    fn consume(&mut self) {
+        self.unread.start += self.seen;
+        self.seen = 0;
+    }
+
+    /// The line without surrounding blanks.
+    fn text(&self, line: &Range<usize>) -> &[u8] {
+        self.buffer[self.unread.start + line.start..self.unread.start + line.end].trim_ascii()
+    }
+
+    /// Reads more; false at the end of the input.
+    fn fill(&mut self) -> Result<bool, StatusError> {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        if self.unread.end == self.buffer.len() {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        }
+        loop {
+            match self.input.read(&mut self.buffer[self.unread.end..]) {
+                Ok(bytes) => {
+                    self.unread.end += bytes;
+                    return Ok(bytes > 0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(StatusError::Io { line: self.line - 1, source }),
+            }
+        }
     }
 }
 
@@ -161,7 +216,7 @@ mod tests {
     use crate::flavour::Flavour;
     use crate::result::{CheckType, StateType, Timestamp};
     use proptest::prelude::*;
-    use std::io::BufReader;
+    use std::io::{BufRead, BufReader};
 
     const FILE: &str = "\
 # comment
@@ -216,7 +271,7 @@ strange {
     }
 
     /// Hands the block called `name` to `look`.
-    fn with_block(name: &str, look: impl FnOnce(&Block)) {
+    fn with_block(name: &str, look: impl FnOnce(Block<'_>)) {
         let mut reader = StatusReader::new(FILE.as_bytes());
         while let Some(block) = reader.next_block().unwrap() {
             if block.name() == name.as_bytes() {
@@ -299,7 +354,7 @@ strange {
         let endless = [&b"info {\n"[..], &vec![b'x'; 3 * MAX_BLOCK_BYTES]].concat();
         let mut reader = StatusReader::new(endless.as_slice());
         assert!(matches!(reader.next_block(), Err(StatusError::BlockTooLong { line: 2 })));
-        assert!(reader.block.text.capacity() <= 2 * MAX_BLOCK_BYTES + 8192);
+        assert!(reader.buffer.capacity() <= 2 * MAX_BLOCK_BYTES);
         assert!(matches!(reader.next_block(), Ok(None)), "an error is the end");
     }
 

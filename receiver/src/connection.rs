@@ -297,6 +297,7 @@ fn unix_seconds() -> u32 {
     u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
 }
 
-fn now() -> Now {
+/// The present, for the protocol.
+pub(crate) fn now() -> Now {
     Now::new(std::time::Instant::now(), SystemTime::now())
 }

@@ -17,15 +17,13 @@ mod activity;
 mod own_checks;
 mod restarts;
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use nagios::ModeCommand;
-use nagios::status::{StatusError, StatusReader};
+use nagios::status::{self, Look, StatusError, Version};
 use tokio::sync::Notify;
 
 use crate::episode::Episode;
@@ -40,12 +38,6 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A status file that cannot be read for less than this is not worth a line in the log.
 const UNREADABLE_AFTER: Duration = Duration::from_secs(10);
-
-/// How much of the status file is read at once: what is wanted is at its beginning.
-const READ_BYTES: usize = 16 << 10;
-
-/// Which status file it is: modification time in seconds and nanoseconds, inode.
-type Version = (i64, i64, u64);
 
 /// Watches one core.
 pub(crate) struct CoreWatch {
@@ -166,22 +158,13 @@ impl CoreWatch {
 
     /// Reads the beginning of the status file, if it was written since the last time.
     fn read_program_status(&mut self, path: &Path) -> Result<(), StatusError> {
-        let unreadable = |source: io::Error| StatusError::Io { line: 0, source };
-        let file = match File::open(path) {
-            Ok(file) => file,
-            // A core removes it when it stops, and writes it when it has started.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unreadable(error)),
+        let (version, mut reader) = match status::look(path, self.seen)? {
+            Look::New(version, reader) => (version, reader),
+            Look::Missing | Look::Known => return Ok(()),
         };
-        let found = file.metadata().map_err(unreadable)?;
-        let version = (found.mtime(), found.mtime_nsec(), found.ino());
-        if self.seen == Some(version) {
-            return Ok(());
-        }
-        let mut reader = StatusReader::new(BufReader::with_capacity(READ_BYTES, file));
         while let Some(block) = reader.next_block()? {
             let Some(status) = block.program_status() else { continue };
-            self.activity.handle_status(activity::is_active(&status), found.mtime());
+            self.activity.handle_status(activity::is_active(&status), version.modified);
             if let Some(started) = status.program_start() {
                 self.restarts.handle_program_start(started.seconds());
             }
@@ -196,7 +179,7 @@ impl CoreWatch {
         if self.written == Some(mark) {
             return;
         }
-        match replace(&self.mark_file, &mark.to_string()) {
+        match spool::disk::replace(&self.mark_file, mark.to_string().as_bytes()) {
             Ok(()) => self.written = Some(mark),
             // It is tried again at the next look; a disk that is full is told by the journal.
             Err(error) => tracing::debug!(file = %self.mark_file.display(), %error, "cannot write"),
@@ -209,15 +192,6 @@ impl CoreWatch {
 pub(crate) enum Reads {
     Nobody,
     Core(Inode),
-}
-
-/// The file holds the old text or the new one, whatever happens.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let partial = path.with_extension("core.partial");
-    let mut file = File::create(&partial)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&partial, path)
 }
 
 fn unix_seconds() -> i64 {

@@ -6,7 +6,9 @@
 mod directory;
 pub mod simulated;
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::Path;
 
 pub use directory::{Directory, LockError};
 
@@ -177,6 +179,25 @@ pub(crate) fn replace_file<D: Disk>(disk: &D, name: &str, bytes: &[u8]) -> io::R
     }
     disk.rename(&partial, name)?;
     disk.sync()
+}
+
+/// The same for a file anywhere: its name and the directory's entry are on the disk after success.
+///
+/// # Errors
+/// What the system says. Unless it is about the directory's last sync, the file holds the old bytes.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let partial = path.with_added_extension(&PARTIAL_SUFFIX[1..]);
+    let mut file = File::create(&partial)?;
+    if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+        // The first error is the one to report.
+        let _ = fs::remove_file(&partial);
+        return Err(error);
+    }
+    fs::rename(&partial, path)?;
+    match path.parent() {
+        Some(directory) if directory != Path::new("") => File::open(directory)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
 }
 
 /// What files are called while they are written.

@@ -97,12 +97,20 @@ impl Core {
         drop(self.process.take().expect("it runs"));
     }
 
-    /// Ends its main process as kill -9 does, and leaves its workers behind.
+    /// Ends its main process as kill -9 does; its workers see that within half a second.
     #[track_caller]
     pub fn kill_main_process(&mut self) -> Running {
-        let mut process = self.process.take().expect("it runs");
-        process.signal(Signal::SIGKILL);
+        let mut process = self.kill_uncollected();
         process.wait();
+        process
+    }
+
+    /// The same, but nobody collects it before the value is dropped: until then its command worker takes it for alive, and
+    /// reads the command file on.
+    #[track_caller]
+    pub fn kill_uncollected(&mut self) -> Running {
+        let process = self.process.take().expect("it runs");
+        process.signal(Signal::SIGKILL);
         process
     }
 
@@ -110,6 +118,11 @@ impl Core {
     #[track_caller]
     pub fn stop(&mut self) {
         self.process.take().expect("it runs").terminate();
+    }
+
+    /// Has it read its configuration again.
+    pub fn reload(&self) {
+        self.process.as_ref().expect("it runs").signal(Signal::SIGHUP);
     }
 
     /// Lets it hang.
@@ -152,6 +165,22 @@ impl Core {
     pub fn log(&self) -> String {
         fs::read(self.directory.join("nagios.log"))
             .map_or_else(|_| String::new(), |b| String::from_utf8_lossy(&b).into_owned())
+    }
+
+    /// It is told that its service `passive` was well and has the new problem `output`. When this returns, it has decided
+    /// whether it notifies.
+    #[track_caller]
+    pub fn hears_of(&self, output: &str) {
+        self.command("PROCESS_SERVICE_CHECK_RESULT;web1;passive;0;well");
+        self.command(&format!("PROCESS_SERVICE_CHECK_RESULT;web1;passive;2;{output}"));
+        let marker = format!("ADD_HOST_COMMENT;web1;0;test;after {output}");
+        self.command(&marker);
+        until_within(SOON, "the core's next command", || self.log().contains(&marker).then_some(()));
+        assert!(
+            self.log().contains(&format!("SERVICE ALERT: web1;passive;CRITICAL;HARD;1;{output}")),
+            "{}",
+            self.log()
+        );
     }
 
     /// Writes one external command.

@@ -6,20 +6,28 @@
 #![allow(dead_code, reason = "what the tests are made of is whole")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
+mod backlog;
 mod boot;
 mod command_file;
 mod core;
 mod events;
+mod feed;
+mod flapping;
 mod heartbeat;
+mod imposter;
 mod killed;
+mod linked;
 mod node;
 mod nrpe;
 mod orders;
+mod pair;
 mod probes;
 mod recovery;
+mod script;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdict;
+mod witnesses;
 
 use std::time::Duration;
 

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use control::status::Failover;
+use ocsp::handover::HandOver;
 use tempfile::TempDir;
 
 use crate::SOON;
 use crate::core::Core;
-use crate::support::master::kill;
+use crate::support::master::{deliver, kill};
 use crate::support::process::{Running, UNDERSTUDY};
 use crate::support::site::{Said, free_port, run};
 use crate::support::standby::{PASSWORD, write_secret};
@@ -37,6 +38,12 @@ impl Node {
     /// The same with `settings` for its core; nothing runs.
     #[track_caller]
     pub fn standby_that_waits(settings: &str, failover: &str) -> Self {
+        Node::standby_at_defaults(settings, &format!("interval = \"1s\"\n{failover}"))
+    }
+
+    /// The same; whatever is not in `failover` is as by default.
+    #[track_caller]
+    pub fn standby_at_defaults(settings: &str, failover: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let core = Core::new(&directory.path().join("core"), settings);
         // Named beforehand, so that it is the same after a restart.
@@ -44,7 +51,7 @@ impl Node {
         let node = Node { daemon: None, core, address: Some(address), directory };
         node.configure(&format!(
             "[[receiver.listener]]\naddress = \"{address}\"\npassword = \"{PASSWORD}\"\nencryption = \"rijndael-128\"\n\
-             [failover]\nrole = \"standby\"\ninterval = \"1s\"\n{failover}"
+             [failover]\nrole = \"standby\"\n{failover}"
         ));
         node
     }
@@ -112,6 +119,12 @@ impl Node {
     #[track_caller]
     pub fn stop(&mut self) {
         assert!(self.daemon.take().expect("it runs").terminate().success());
+    }
+
+    /// Hands a result over to its sender, as its core does.
+    #[track_caller]
+    pub fn deliver(&self, handover: &HandOver) {
+        deliver(self.directory(), handover);
     }
 
     /// Runs `understudy` for this node.

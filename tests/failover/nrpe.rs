@@ -3,8 +3,9 @@
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::SOON;
 use crate::core::Core;
@@ -17,11 +18,15 @@ const NRPE: &str = "/usr/sbin/nrpe";
 /// Where Debian has the plugins.
 pub const PLUGINS: &str = "/usr/lib/nagios/plugins";
 
+/// The time-out of the documented probe.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// An nrpe with a port of its own.
 pub struct Nrpe {
     pub port: u16,
     process: Option<Running>,
-    file: std::path::PathBuf,
+    directory: PathBuf,
+    check_nagios: String,
 }
 
 impl Nrpe {
@@ -29,26 +34,12 @@ impl Nrpe {
     #[track_caller]
     pub fn start(directory: &Path, core: &Core) -> Self {
         assert!(Path::new(NRPE).exists(), "{NRPE} is missing: apt-get install nagios-nrpe-server");
-        let port = free_port();
         // nrpe does not run as root; the directory must be open to whom it runs as.
         fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
-        let check = format!(
-            "{PLUGINS}/check_nagios -F {} -e 1 -C {}",
-            core.status_file().display(),
-            core.main_config().display()
-        );
-        let file = directory.join("nrpe.cfg");
-        let pid_file = directory.join("nrpe.pid");
-        fs::write(
-            &file,
-            format!(
-                "server_address=127.0.0.1\nserver_port={port}\nallowed_hosts=127.0.0.1\nnrpe_user=nobody\n\
-                 nrpe_group=nogroup\npid_file={}\ncommand[check_nagios]={check}\n",
-                pid_file.display()
-            ),
-        )
-        .unwrap();
-        let mut nrpe = Nrpe { port, process: None, file };
+        let (status_file, main_config) = (core.status_file(), core.main_config());
+        let check_nagios =
+            format!("{PLUGINS}/check_nagios -F {} -e 1 -C {}", status_file.display(), main_config.display());
+        let mut nrpe = Nrpe { port: free_port(), process: None, directory: directory.to_owned(), check_nagios };
         nrpe.launch();
         nrpe
     }
@@ -56,8 +47,25 @@ impl Nrpe {
     /// Starts it again.
     #[track_caller]
     pub fn launch(&mut self) {
+        self.launch_with(&self.check_nagios.clone());
+    }
+
+    /// Starts it, and for check_nagios it runs `command`.
+    #[track_caller]
+    pub fn launch_with(&mut self, command: &str) {
         assert!(self.process.is_none(), "it runs");
-        self.process = Some(Running::start(Command::new(NRPE).arg("-c").arg(&self.file).args(["-f", "-n"])));
+        let (file, pid_file) = (self.directory.join("nrpe.cfg"), self.directory.join("nrpe.pid"));
+        fs::write(
+            &file,
+            format!(
+                "server_address=127.0.0.1\nserver_port={}\nallowed_hosts=127.0.0.1\nnrpe_user=nobody\n\
+                 nrpe_group=nogroup\npid_file={}\ncommand[check_nagios]={command}\n",
+                self.port,
+                pid_file.display()
+            ),
+        )
+        .unwrap();
+        self.process = Some(Running::start(Command::new(NRPE).arg("-c").arg(&file).args(["-f", "-n"])));
         until_within(SOON, "nrpe", || TcpStream::connect(("127.0.0.1", self.port)).ok());
     }
 
@@ -72,6 +80,7 @@ pub fn check_nrpe(port: u16) -> String {
     format!(
         "[[failover.probe]]\nname = \"master process\"\n\
          command = [\"{PLUGINS}/check_nrpe\", \"-n\", \"-H\", \"127.0.0.1\", \"-p\", \"{port}\", \"-c\", \"check_nagios\"]\n\
-         timeout = \"2s\"\n"
+         timeout = \"{}s\"\n",
+        PROBE_TIMEOUT.as_secs()
     )
 }

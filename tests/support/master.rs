@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -106,29 +106,12 @@ impl Master {
     /// Does what `understudy-ocsp` does, without a process: hands the result over, and spills it where that fails.
     #[track_caller]
     pub fn deliver(&self, handover: &HandOver) -> Delivered {
-        match self.hand_over(handover) {
-            Ok(Answer::Taken) => Delivered::Taken,
-            Ok(Answer::Refused(reason)) => panic!("refused: {reason}"),
-            Ok(Answer::Full) | Err(_) => {
-                ocsp::spill::write(&self.spill(), handover).unwrap();
-                Delivered::Spilled
-            }
-        }
+        deliver(self.directory.path(), handover)
     }
 
     /// One datagram there, one back.
     pub fn hand_over(&self, handover: &HandOver) -> io::Result<Answer> {
-        let name = format!("understudy-test-{:032x}", u128::from_be_bytes(handover.id));
-        let client = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
-        client.set_read_timeout(Some(ANSWER_TIME))?;
-        client.set_write_timeout(Some(ANSWER_TIME))?;
-        client.connect(self.directory.path().join("ocsp.sock"))?;
-        client.send(&handover.encode())?;
-        let mut buffer = [0; ocsp::handover::MAX_ANSWER_BYTES];
-        let bytes = client.recv(&mut buffer)?;
-        let (id, answer) = Answer::decode(&buffer[..bytes]).expect("an answer");
-        assert_eq!(id, handover.id);
-        Ok(answer)
+        hand_over(self.directory.path(), handover)
     }
 
     /// Runs the real `understudy-ocsp` for a service.
@@ -139,6 +122,33 @@ impl Master {
         command.arg("--socket").arg(self.directory.path().join("ocsp.sock")).arg("--spill").arg(self.spill());
         run(&mut command, b"")
     }
+}
+
+/// Hands the result over to the sender whose `ocsp.sock` and `spill` are in `directory`, and spills it where that fails.
+#[track_caller]
+pub fn deliver(directory: &Path, handover: &HandOver) -> Delivered {
+    match hand_over(directory, handover) {
+        Ok(Answer::Taken) => Delivered::Taken,
+        Ok(Answer::Refused(reason)) => panic!("refused: {reason}"),
+        Ok(Answer::Full) | Err(_) => {
+            ocsp::spill::write(&directory.join("spill"), handover).unwrap();
+            Delivered::Spilled
+        }
+    }
+}
+
+fn hand_over(directory: &Path, handover: &HandOver) -> io::Result<Answer> {
+    let name = format!("understudy-test-{:032x}", u128::from_be_bytes(handover.id));
+    let client = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(name)?)?;
+    client.set_read_timeout(Some(ANSWER_TIME))?;
+    client.set_write_timeout(Some(ANSWER_TIME))?;
+    client.connect(directory.join("ocsp.sock"))?;
+    client.send(&handover.encode())?;
+    let mut buffer = [0; ocsp::handover::MAX_ANSWER_BYTES];
+    let bytes = client.recv(&mut buffer)?;
+    let (id, answer) = Answer::decode(&buffer[..bytes]).expect("an answer");
+    assert_eq!(id, handover.id);
+    Ok(answer)
 }
 
 /// What a core hands over: a service's result.

@@ -83,6 +83,26 @@ impl Standby {
         (self.daemon, self.address) = run(&mut Standby::command(self.directory.path()));
     }
 
+    /// Stops it in order, and starts it again as on a full disk: its files cannot grow. A limit on the size of files is what a
+    /// test without rights has for that.
+    #[track_caller]
+    pub fn restart_without_room(&mut self) {
+        self.daemon.terminate();
+        let mut limited = Command::new("/bin/sh");
+        limited.args(["-c", "trap '' XFSZ; ulimit -S -f 0; exec \"$@\"", "sh"]);
+        let command = Standby::command(self.directory.path());
+        limited.arg(command.get_program()).args(command.get_args());
+        (self.daemon, self.address) = run(&mut limited);
+    }
+
+    /// Lets its files grow again.
+    #[track_caller]
+    pub fn make_room(&self) {
+        let pid = self.daemon.pid().to_string();
+        let lifted = Command::new("prlimit").args(["--fsize=unlimited:unlimited", "--pid", &pid]).status();
+        assert!(lifted.unwrap().success());
+    }
+
     /// The address that a daemon's log says it listens on.
     pub fn listening_address(said: &str) -> Option<SocketAddr> {
         let line = said.lines().find(|line| line.contains("receiver listens"))?;

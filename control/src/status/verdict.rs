@@ -73,7 +73,7 @@ fn of_failover(failover: &Failover, uptime_seconds: u64, warnings: &mut Vec<Stri
     let (active, since) = (state == "active", duration(*state_seconds));
     match role.as_str() {
         "standby" if active => warnings.push(format!("this standby has been active for {since}: {why}")),
-        "master" if !active => warnings.push(format!("this master has been off stage for {since}: {why}")),
+        "master" if !active => warnings.push(format!("this master has been standing by for {since}: {why}")),
         _ => {}
     }
     if let Some(Hold { reason, seconds }) = &failover.hold {

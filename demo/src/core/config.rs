@@ -5,10 +5,12 @@
 //! command_file=PATH
 //! status_file=PATH
 //! execute_checks=0|1
+//! enable_notifications=0|1
 //! check_interval=SECONDS
 //! illegal_macro_output_chars=CHARACTERS
 //! ocsp_command=COMMAND LINE         words, in single quotes where they hold blanks; macros as in Nagios
 //! ochp_command=COMMAND LINE
+//! notification_command=COMMAND LINE
 //! host=NAME;SHELL COMMAND
 //! service=HOST;DESCRIPTION;SHELL COMMAND
 //! ```
@@ -28,11 +30,14 @@ pub(super) struct Config {
     pub(super) command_file: PathBuf,
     pub(super) status_file: PathBuf,
     pub(super) execute_checks: bool,
+    pub(super) enable_notifications: bool,
     pub(super) check_interval: Duration,
     /// Taken out of plugin outputs before they are put into a command line.
     pub(super) illegal_macro_output_chars: Vec<u8>,
     pub(super) ocsp_command: Option<CommandLine>,
     pub(super) ochp_command: Option<CommandLine>,
+    /// Tells somebody of a service's problem or recovery.
+    pub(super) notification_command: Option<CommandLine>,
     /// What is monitored, and the shell command that checks it.
     pub(super) checks: BTreeMap<Object, String>,
 }
@@ -48,10 +53,12 @@ impl Config {
             command_file: PathBuf::new(),
             status_file: PathBuf::new(),
             execute_checks: true,
+            enable_notifications: true,
             check_interval: Duration::from_secs(2),
             illegal_macro_output_chars: Vec::new(),
             ocsp_command: None,
             ochp_command: None,
+            notification_command: None,
             checks: BTreeMap::new(),
         };
         for (number, line) in (1..).zip(text.lines()) {
@@ -71,10 +78,12 @@ impl Config {
             "command_file" => self.command_file = value.into(),
             "status_file" => self.status_file = value.into(),
             "execute_checks" => self.execute_checks = value == "1",
+            "enable_notifications" => self.enable_notifications = value == "1",
             "check_interval" => self.check_interval = Duration::from_secs(value.parse()?),
             "illegal_macro_output_chars" => self.illegal_macro_output_chars = value.into(),
             "ocsp_command" => self.ocsp_command = Some(CommandLine::parse(value)?),
             "ochp_command" => self.ochp_command = Some(CommandLine::parse(value)?),
+            "notification_command" => self.notification_command = Some(CommandLine::parse(value)?),
             "host" => {
                 let (host, command) = value.split_once(';').context("expected NAME;COMMAND")?;
                 self.checks.insert(Object::Host(HostName::try_from(host)?), command.into());

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStringExt;
 use anyhow::bail;
 use nagios::{CheckType, Object, StateType};
 
-use super::object::Monitored;
+use super::object::{Monitored, News};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CommandLine {
@@ -63,6 +63,10 @@ fn value(name: &str, object: &Object, monitored: &Monitored, illegal: &[u8]) -> 
         "HOSTNAME" => object.host().as_bytes().to_vec(),
         "SERVICEDESC" => object.service().map(|service| service.as_bytes().to_vec()).unwrap_or_default(),
         "SERVICESTATEID" | "HOSTSTATEID" => monitored.state.to_string().into(),
+        "NOTIFICATIONTYPE" => match monitored.news {
+            News::Problem => b"PROBLEM".to_vec(),
+            News::Recovery => b"RECOVERY".to_vec(),
+        },
         "SERVICESTATETYPE" | "HOSTSTATETYPE" => match monitored.state_type {
             StateType::Soft => b"SOFT".to_vec(),
             StateType::Hard => b"HARD".to_vec(),

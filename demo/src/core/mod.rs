@@ -1,10 +1,11 @@
 //! A miniature core: of what Nagios does, just enough that a relay cannot tell the difference.
 //!
-//! It runs checks, executes an `ocsp_command` and an `ochp_command` for each result, reads external commands from a
-//! FIFO and writes a status file. It sends no notification and knows no schedules, dependencies or retention.
+//! It runs checks, executes an `ocsp_command` and an `ochp_command` for each result, notifies of services' problems and
+//! recoveries, reads external commands from a FIFO and writes a status file. Its checks and notifications can be switched by
+//! command. It knows no schedules, dependencies or retention.
 //!
 //! One thread owns all state and handles one event after the other; every check, the FIFO and the signals have threads
-//! of their own that only send events. As in Nagios 3 and Icinga 1, the core waits for its ocsp command.
+//! of their own that only send events. As in Nagios 3 and Icinga 1, the core waits for the commands that it executes.
 
 mod check;
 mod command_file;
@@ -90,6 +91,7 @@ struct Core {
     objects: Objects,
     service_checks: bool,
     host_checks: bool,
+    notifications: bool,
     events: Sender<Event>,
 }
 
@@ -100,6 +102,7 @@ impl Core {
             objects: object::scheduled(&config, Instant::now()),
             service_checks: config.execute_checks,
             host_checks: config.execute_checks,
+            notifications: config.enable_notifications,
             config,
             events,
         }
@@ -134,7 +137,7 @@ impl Core {
                 Object::Host(_) => ReturnCode::new(i16::from(outcome.code.get() > 1)),
             };
             monitored.record(object, code, &outcome.text, outcome.begun, CheckType::Active);
-            self.obsess(object);
+            self.tell(object);
         }
     }
 
@@ -147,7 +150,7 @@ impl Core {
                 };
                 let text = result.output.to_text();
                 if monitored.record(&result.object, result.code, &text, result.check_time, CheckType::Passive) {
-                    self.obsess(&result.object);
+                    self.tell(&result.object);
                 }
             }
             Err(ParseCommandError::OtherCommand { name }) => self.change_mode(&name),
@@ -161,29 +164,34 @@ impl Core {
             "STOP_EXECUTING_SVC_CHECKS" => self.service_checks = false,
             "START_EXECUTING_HOST_CHECKS" => self.host_checks = true,
             "STOP_EXECUTING_HOST_CHECKS" => self.host_checks = false,
+            "ENABLE_NOTIFICATIONS" => self.notifications = true,
+            "DISABLE_NOTIFICATIONS" => self.notifications = false,
+            // There is no retention file.
+            "SAVE_STATE_INFORMATION" => {}
             other => eprintln!("command file: this core does not know {other}"),
         }
     }
 
-    /// Tells the ocsp or ochp command about the object's latest result.
-    fn obsess(&self, object: &Object) {
-        let command = match object {
-            Object::Service(..) => &self.config.ocsp_command,
-            Object::Host(_) => &self.config.ochp_command,
-        };
-        if let (Some(command), Some(monitored)) = (command, self.objects.get(object)) {
-            self.run_obsessive(command, object, monitored);
+    /// Tells of the object's latest result: the ocsp or ochp command in any case, and somebody if it is worth a notification.
+    fn tell(&mut self, object: &Object) {
+        let is_service = object.service().is_some();
+        let obsess = if is_service { &self.config.ocsp_command } else { &self.config.ochp_command };
+        let Some(monitored) = self.objects.get_mut(object) else { return };
+        let notify =
+            self.config.notification_command.as_ref().filter(|_| is_service && monitored.notify(self.notifications));
+        for command in obsess.iter().chain(notify) {
+            self.execute_command(command, object, &self.objects[object]);
         }
     }
 
-    fn run_obsessive(&self, command: &CommandLine, object: &Object, monitored: &Monitored) {
+    fn execute_command(&self, command: &CommandLine, object: &Object, monitored: &Monitored) {
         let words = command.expand(object, monitored, &self.config.illegal_macro_output_chars);
         let Some((program, arguments)) = words.split_first() else {
             return;
         };
         match Command::new(program).args(arguments).stdin(Stdio::null()).status() {
             Ok(status) if status.success() => {}
-            Ok(status) => eprintln!("the obsessive command for {object} ended with {status}"),
+            Ok(status) => eprintln!("the command for {object} ended with {status}"),
             Err(error) => eprintln!("cannot run {}: {error}", program.display()),
         }
     }

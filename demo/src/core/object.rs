@@ -27,6 +27,17 @@ pub(super) struct Monitored {
     pub(super) attempt: u32,
     pub(super) check_type: CheckType,
     pub(super) parts: Parts,
+    /// The state of the problem that somebody was told of last; none when its end was told, or never mattered.
+    told: Option<i16>,
+    /// What a notification is about.
+    pub(super) news: News,
+}
+
+/// The type of a notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    Problem,
+    Recovery,
 }
 
 /// All objects of the configuration, their first checks spread over one interval.
@@ -53,6 +64,8 @@ impl Monitored {
             attempt: 1,
             check_type: CheckType::Active,
             parts: Parts::default(),
+            told: None,
+            news: News::Recovery,
         }
     }
 
@@ -100,6 +113,20 @@ impl Monitored {
         self.parts = Parts::of(text);
         true
     }
+
+    /// Whether the state is worth a notification, which then counts as sent: a HARD problem that nobody was told of, or the end
+    /// of one that somebody was told of. Without `notifications` nobody is told, now or later.
+    pub(super) fn notify(&mut self, notifications: bool) -> bool {
+        let told = match (self.state, self.state_type) {
+            (0, _) => None,
+            (state, StateType::Hard) if notifications => Some(state),
+            (_, StateType::Hard | StateType::Soft) => self.told,
+        };
+        self.news = if told.is_some() { News::Problem } else { News::Recovery };
+        let is_news = self.told != told;
+        self.told = told;
+        is_news && notifications
+    }
 }
 
 #[cfg(test)]
@@ -123,5 +150,22 @@ mod tests {
         assert_eq!(record(1, 4), (true, 1, StateType::Hard, Some(2)));
         assert!(!record(3, 5).0);
         assert_eq!(record(0, 6), (true, 0, StateType::Hard, Some(6)));
+    }
+
+    #[test]
+    fn a_hard_problem_is_told_once_and_so_is_its_end() {
+        let service = Object::Host(HostName::try_from("web1").unwrap());
+        let mut monitored = Monitored::new(String::new(), None);
+        let mut told = |code, notifications| {
+            monitored.record(&service, ReturnCode::new(code), b"x", Timestamp::from_seconds(1), CheckType::Active);
+            monitored.notify(notifications).then_some(monitored.news)
+        };
+        assert_eq!(
+            [told(2, true), told(2, true), told(2, true), told(2, true)],
+            [None, None, Some(News::Problem), None]
+        );
+        assert_eq!([told(1, true), told(0, true), told(0, true)], [Some(News::Problem), Some(News::Recovery), None]);
+        assert_eq!([told(2, false), told(2, false), told(2, false)], [None, None, None], "silent");
+        assert_eq!([told(2, true), told(0, false), told(0, true)], [Some(News::Problem), None, None]);
     }
 }

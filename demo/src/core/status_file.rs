@@ -29,7 +29,7 @@ fn render(core: &Core) -> Vec<u8> {
             ("nagios_pid", &std::process::id()),
             ("daemon_mode", &0),
             ("program_start", &core.program_start.seconds()),
-            ("enable_notifications", &0),
+            ("enable_notifications", &u8::from(core.notifications)),
             ("active_service_checks_enabled", &u8::from(core.service_checks)),
             ("passive_service_checks_enabled", &1),
             ("active_host_checks_enabled", &u8::from(core.host_checks)),

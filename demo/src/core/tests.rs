@@ -92,6 +92,23 @@ fn it_takes_passive_results_and_mode_commands() {
 }
 
 #[test]
+fn it_notifies_when_it_may() {
+    let core = Running::start(
+        "execute_checks=0\nenable_notifications=0\nservice=web1;disk;exit 0\n\
+         notification_command=/bin/sh -c 'echo \"$$0 $$1 $$2 $$3\" >> {dir}/told' '$NOTIFICATIONTYPE$' '$HOSTNAME$' \
+         '$SERVICEDESC$' '$SERVICESTATEID$'\n",
+    );
+    core.await_in("status.dat", "enable_notifications=0");
+    let result = |code| format!("[1700000000] PROCESS_SERVICE_CHECK_RESULT;web1;disk;{code};x\n");
+    core.command(&result(2).repeat(3));
+    core.command("[1] ENABLE_NOTIFICATIONS\n");
+    core.await_in("status.dat", "enable_notifications=1");
+    core.command(&(result(2) + &result(0)));
+    assert_eq!(core.await_in("told", "RECOVERY"), "PROBLEM web1 disk 2\nRECOVERY web1 disk 0\n");
+    core.stop();
+}
+
+#[test]
 fn active_checks_stop_on_command() {
     let core = Running::start("check_interval=1\nservice=web1;disk;echo x >> {dir}/ran\n");
     core.await_in("ran", "x");

@@ -128,7 +128,7 @@ impl Controller {
         let mut feeders = JoinSet::new();
         let (paces, outcomes) = repeat_plugins(config, &mut feeders);
         let (silent_start, is_silent_start) = watch::channel(false);
-        if let Some(retained) = Retained::new(core, files.clone(), &config.switches) {
+        if let Some(retained) = Retained::new(core, &config.switches) {
             feeders.spawn(keep_silent(retained, is_silent_start));
         }
         let (seen, core) = watch::channel(LocalCore::Unknown);
@@ -265,7 +265,7 @@ fn repeat_plugins(config: &config::Failover, feeders: &mut JoinSet<()>) -> (run:
     (run::Paces { probes: probe_pace, witnesses: witness_pace }, outcomes)
 }
 
-/// What the last daemon left. A snapshot that cannot be understood is worth less than a daemon that runs.
+/// What the last daemon left.
 fn read(directory: &Path) -> Result<(History, Option<Snapshot>), StartError> {
     let failed = |path: &str| {
         let path = directory.join(path);
@@ -273,14 +273,7 @@ fn read(directory: &Path) -> Result<(History, Option<Snapshot>), StartError> {
     };
     std::fs::create_dir_all(directory).map_err(failed(""))?;
     let history = History::open(directory).map_err(failed("failover.history"))?;
-    let snapshot = match disk::read_snapshot(directory) {
-        Err(error) if error.kind() == io::ErrorKind::InvalidData || error.kind() == io::ErrorKind::UnexpectedEof => {
-            let file = disk::snapshot_path(directory);
-            tracing::error!(file = %file.display(), %error, "the state is damaged: beginning off stage, without a hold");
-            None
-        }
-        read => read.map_err(failed("failover.state"))?,
-    };
+    let snapshot = disk::read_state(directory).map_err(failed("failover.state"))?;
     Ok((history, snapshot))
 }
 

@@ -285,6 +285,11 @@ impl Flag {
     }
 }
 
+/// What turns all of `switches` on, or off.
+pub(crate) fn commands(switches: &[Switch], on: bool) -> Vec<ModeCommand> {
+    flags(switches).into_iter().map(|flag| flag.command(on)).collect()
+}
+
 fn flags(switches: &[Switch]) -> Vec<Flag> {
     let mut flags: Vec<Flag> = switches
         .iter()

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::pulse::{Life, Pulse};
 use super::settings::Settings;
+use super::state::Now;
 use crate::event::Event;
 
 /// Where the master itself is heard, a witness's word counts for so many intervals, and for so long at least: it may be a
@@ -37,8 +38,12 @@ pub(super) struct Evidence {
 #[derive(Clone, Copy, Debug)]
 enum Streak {
     None,
-    /// So many failures in a row, the first of which began to run then.
-    Failures(u32, Instant),
+    /// So many failures in a row; when the first and the last of them began to run.
+    Failures {
+        count: u32,
+        first: Instant,
+        last: Instant,
+    },
     Successes(u32),
 }
 
@@ -47,14 +52,19 @@ struct Testimony {
     well: bool,
     /// When the witness began to run.
     started: Instant,
+    /// When it told that it is well again after it had failed.
+    recovered: Option<Instant>,
 }
 
 /// What the core's event handlers told last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Events {
+pub struct Events {
     host_is_down: bool,
     /// Whether the master's process is well; none before it is told, and none once something failed after it.
     process_is_well: Option<bool>,
+    /// When the last one came, in microseconds since the Unix epoch; 0: there was none.
+    #[serde(default)]
+    told_us: i64,
     /// Not kept: after a restart of the daemon, witnesses must be heard anew.
     #[serde(skip)]
     failed: Option<Instant>,
@@ -75,17 +85,24 @@ impl Evidence {
         let (Some(streak), Some(probe)) = (self.probes.get_mut(index), settings.probes.get(index)) else { return };
         let fails = probe.takes_over_on.contains(state);
         *streak = match *streak {
-            Streak::Failures(count, since) if fails => Streak::Failures(count.saturating_add(1), since),
-            _ if fails => Streak::Failures(1, started),
+            Streak::Failures { count, first, .. } if fails => {
+                Streak::Failures { count: count.saturating_add(1), first, last: started }
+            }
+            _ if fails => Streak::Failures { count: 1, first: started, last: started },
             Streak::Successes(count) if state == ServiceState::Ok => Streak::Successes(count.saturating_add(1)),
             _ if state == ServiceState::Ok => Streak::Successes(1),
             unchanged => unchanged,
         };
     }
 
-    pub(super) fn handle_witness(&mut self, index: usize, state: ServiceState, started: Instant) {
+    pub(super) fn handle_witness(&mut self, index: usize, state: ServiceState, started: Instant, now: Instant) {
         if let Some(testimony) = self.witnesses.get_mut(index) {
-            *testimony = Some(Testimony { well: state == ServiceState::Ok, started });
+            let well = state == ServiceState::Ok;
+            let recovered = match *testimony {
+                Some(Testimony { well: false, .. }) if well => Some(now),
+                before => before.and_then(|before| before.recovered),
+            };
+            *testimony = Some(Testimony { well, started, recovered });
         }
     }
 
@@ -101,21 +118,8 @@ impl Evidence {
         }
     }
 
-    pub(super) fn handle_event(&mut self, event: Event, now: Instant) {
-        match event {
-            Event::HostDown => {
-                self.events = Events { host_is_down: true, process_is_well: None, failed: Some(now) };
-            }
-            Event::HostUp => self.events.host_is_down = false,
-            Event::ProcessCritical => {
-                self.events.process_is_well = Some(false);
-                self.events.failed = Some(now);
-            }
-            // A core that lives has a host that is up.
-            Event::ProcessOk => {
-                self.events = Events { host_is_down: false, process_is_well: Some(true), failed: None };
-            }
-        }
+    pub(super) fn handle_event(&mut self, event: Event, now: Now) {
+        self.events.take(event, now);
     }
 
     /// This node goes on stage: what was proven before that is past.
@@ -144,7 +148,7 @@ impl Evidence {
             Life::Alive(_) | Life::Untold => pulse.is_late(now),
             Life::NotYet => false,
         });
-        heartbeat || self.events.fail() || self.probes.iter().any(|streak| matches!(streak, Streak::Failures(..)))
+        heartbeat || self.events.fail() || self.probes.iter().any(|streak| matches!(streak, Streak::Failures { .. }))
     }
 
     pub(super) fn core_crashed(&self, settings: &Settings, now: Instant) -> bool {
@@ -157,7 +161,11 @@ impl Evidence {
 
     pub(super) fn master_is_silent(&self, settings: &Settings, now: Instant) -> bool {
         let Some(Life::Silent { heard }) = self.life(now) else { return false };
-        let since = if self.probes.is_empty() { Some(heard) } else { self.probes_fail(settings) };
+        let since = if self.probes.is_empty() {
+            self.reconnected(settings).is_none_or(|at| now >= at).then_some(heard)
+        } else {
+            self.probes_fail(settings)
+        };
         since.is_some_and(|since| self.witnesses_agree_since(since.max(heard)))
     }
 
@@ -219,7 +227,7 @@ impl Evidence {
             pulse.is_late(now) && matches!(pulse.life(now), Life::Alive(_) | Life::Untold | Life::Silent { .. })
         });
         let choose = |hurry| if hurry { fast } else { settings.interval };
-        (choose(hurry && missing), choose(hurry))
+        (choose(hurry && missing || self.probes_must_confirm(settings, now)), choose(hurry))
     }
 
     /// Every moment at which something changes by itself.
@@ -229,7 +237,14 @@ impl Evidence {
             _ => None,
         };
         let calm = self.trouble.map(|since| since + HURRY);
-        self.pulse.iter().flat_map(Pulse::deadlines).chain(settled).chain(calm)
+        let confirmed = self.recovered().map(|at| at + HURRY);
+        self.pulse
+            .iter()
+            .flat_map(Pulse::deadlines)
+            .chain(settled)
+            .chain(calm)
+            .chain(confirmed)
+            .chain(self.reconnected(settings))
     }
 
     pub(super) fn life(&self, now: Instant) -> Option<Life> {
@@ -244,10 +259,14 @@ impl Evidence {
         self.events = events;
     }
 
-    /// Whether enough probes have failed often enough, and since when the last of them has.
+    /// Whether enough probes have failed often enough, and since when the last of them has. What cut off a witness that is well
+    /// again may be what failed them: each must have failed once more since.
     fn probes_fail(&self, settings: &Settings) -> Option<Instant> {
+        let recovered = self.recovered();
         let failed = |streak: &Streak| match streak {
-            Streak::Failures(count, since) if *count >= settings.failures_to_take_over => Some(*since),
+            Streak::Failures { count, first, last } if *count >= settings.failures_to_take_over => {
+                recovered.is_none_or(|recovered| *last >= recovered).then_some(*first)
+            }
             _ => None,
         };
         let failures = self.probes.iter().filter_map(failed);
@@ -256,6 +275,26 @@ impl Evidence {
             TakeOverWhen::Any => 1,
         };
         if failures.clone().count() >= needed { failures.max() } else { None }
+    }
+
+    /// Whether it is known since a moment ago that the witnesses are well again, and a probe has still to fail once more.
+    fn probes_must_confirm(&self, settings: &Settings, now: Instant) -> bool {
+        let Some(recovered) = self.recovered().filter(|at| now < *at + HURRY) else { return false };
+        self.witnesses.iter().all(|testimony| testimony.is_some_and(|t| t.well))
+            && self.probes.iter().any(|streak| match streak {
+                Streak::Failures { count, last, .. } => *count >= settings.failures_to_take_over && *last < recovered,
+                Streak::Successes(_) | Streak::None => false,
+            })
+    }
+
+    /// When the last witness was well again that had failed.
+    fn recovered(&self) -> Option<Instant> {
+        self.witnesses.iter().filter_map(|testimony| testimony.and_then(|t| t.recovered)).max()
+    }
+
+    /// When the master should be heard again, if it was this node that was cut off.
+    fn reconnected(&self, settings: &Settings) -> Option<Instant> {
+        Some(self.recovered()? + settings.heartbeat?.stale_after)
     }
 
     /// The master is heard, so this node is not cut off from it: what witnesses said lately will do.
@@ -271,7 +310,34 @@ impl Evidence {
 }
 
 impl Events {
-    fn fail(self) -> bool {
+    /// Adds one.
+    pub fn take(&mut self, event: Event, now: Now) {
+        match event {
+            Event::HostDown => {
+                self.host_is_down = true;
+                // A core that was told to be gone stays so until it is told to live.
+                self.process_is_well = self.process_is_well.filter(|well| !well);
+            }
+            Event::HostUp => self.host_is_down = false,
+            Event::ProcessCritical => self.process_is_well = Some(false),
+            // A core that lives has a host that is up.
+            Event::ProcessOk => (self.host_is_down, self.process_is_well) = (false, Some(true)),
+        }
+        match event {
+            Event::HostDown | Event::ProcessCritical => self.failed = Some(now.instant),
+            Event::ProcessOk => self.failed = None,
+            Event::HostUp => {}
+        }
+        self.told_us = now.wall.micros();
+    }
+
+    /// Whether the last word on the master's host or on its core is that it is gone.
+    pub fn fail(self) -> bool {
         self.host_is_down || self.process_is_well == Some(false)
+    }
+
+    /// The one of the two that was told something later.
+    pub fn later(self, other: Events) -> Events {
+        if other.told_us > self.told_us { other } else { self }
     }
 }

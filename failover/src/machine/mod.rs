@@ -35,13 +35,15 @@ use nagios::{ModeCommand, ServiceState};
 use nsca::sealed::CoreVerdict;
 
 pub use enforcement::{Flag, LocalCore, RETRY_WRITING, Shown};
-pub use evidence::HURRIED_INTERVAL;
+pub use evidence::{Events, HURRIED_INTERVAL};
 pub use flapping::LONGEST_STAY;
 pub use pulse::CRASH_CONFIRMATION;
 pub(crate) use settings::DEFAULT_STATUS_INTERVAL;
 pub use settings::{HeartbeatSettings, ProbeSettings, Settings};
 pub use snapshot::Snapshot;
 pub use state::{Confirmed, Hold, Now, Order, Presence, Refused, State, Transition};
+
+pub(crate) use enforcement::commands;
 
 use enforcement::Enforcement;
 use evidence::Evidence;
@@ -182,11 +184,13 @@ impl Machine {
             Input::Probe { index, state, started } => {
                 self.evidence.handle_probe(&self.settings, index, state, started);
             }
-            Input::Witness { index, state, started } => self.evidence.handle_witness(index, state, started),
+            Input::Witness { index, state, started } => {
+                self.evidence.handle_witness(index, state, started, now.instant);
+            }
             Input::Heard(verdict) => self.evidence.handle_heard(verdict, now.instant),
             Input::Goodbye => self.evidence.handle_goodbye(now.instant),
             Input::Event(event) => {
-                self.evidence.handle_event(event, now.instant);
+                self.evidence.handle_event(event, now);
                 self.save();
             }
             Input::Core(core) => self.handle_core(core, now),
@@ -319,9 +323,13 @@ impl Machine {
         self.enforcement.compare(now);
         for _ in 0..MAX_STEPS {
             let Some(row) = self.row() else { break };
-            self.transit(row.to, row.when.reason().to_owned());
-            if row.to == State::Active && self.settings.role == Role::Standby {
+            let takes_over = row.to == State::Active && self.settings.role == Role::Standby;
+            if takes_over {
+                // First, so that it is saved with the transition.
                 self.flapping.handle_take_over(now.wall.seconds());
+            }
+            self.transit(row.to, row.when.reason().to_owned());
+            if takes_over {
                 self.stays_until = Some(now.instant + self.flapping.minimum_stay(now.wall.seconds()));
             }
         }
@@ -370,6 +378,11 @@ impl Machine {
             Condition::StandbyUnclear => self.unclear_since.is_some(),
             Condition::StandbyUnclearForLong => {
                 self.unclear_since.is_some_and(|since| now >= since + settings.fail_open)
+            }
+            Condition::OutrunByStandby => {
+                *self.enforcement.core() == LocalCore::Gone
+                    && self.peer == Presence::Between
+                    && !self.holds(Condition::StandbyUnclearForLong)
             }
             // Orders are carried out when they are given.
             Condition::OrderedToTakeOver

@@ -47,7 +47,7 @@ impl Machine {
 
     fn hand_back_by_order(&mut self) -> Result<Confirmed, Refused> {
         if self.state != State::Active && self.hold.is_some() {
-            return refuse("this node is off stage and held already; `release` ends the hold");
+            return refuse("this node is standing by and held already; `release` ends the hold");
         }
         let mut notes = self.notes_on_the_core();
         if self.settings.role == Role::Standby
@@ -57,7 +57,7 @@ impl Machine {
         }
         self.ordered(Condition::OrderedToHandBack, "");
         self.hold = Some(Hold { reason: "ordered to hand back".into(), since: self.now.wall.seconds() });
-        notes.push("held: this node stays off stage until `release` or `takeover`".into());
+        notes.push("held: this node stands by until `release` or `takeover`".into());
         Ok(Confirmed { notes })
     }
 
@@ -67,8 +67,8 @@ impl Machine {
         }
         self.ordered(Condition::OrderedToHold, &reason);
         self.hold = Some(Hold { reason: or(reason, "ordered to hold"), since: self.now.wall.seconds() });
-        let place = if self.state.is_on_stage() { "active" } else { "off stage" };
-        Ok(Confirmed { notes: vec![format!("this node stays {place} until `release`")] })
+        let stays = if self.state.is_on_stage() { "stays active" } else { "goes on standing by" };
+        Ok(Confirmed { notes: vec![format!("this node {stays} until `release`")] })
     }
 
     fn release(&mut self) -> Result<Confirmed, Refused> {

@@ -26,9 +26,37 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// Of a node that has never run, at `unix_seconds`.
+    pub(crate) fn beginning(unix_seconds: i64) -> Self {
+        Snapshot {
+            state: State::Standby,
+            since: unix_seconds,
+            why: "started".into(),
+            hold: None,
+            events: Events::default(),
+            takeovers: Vec::new(),
+            program_start: None,
+        }
+    }
+
     /// The state.
     pub fn state(&self) -> State {
         self.state
+    }
+
+    /// The operator's hold.
+    pub(crate) fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// What event handlers told.
+    pub(crate) fn events(&self) -> Events {
+        self.events
+    }
+
+    /// The same with what event handlers told while no daemon ran.
+    pub(crate) fn with_later_events(self, noted: Events) -> Self {
+        Snapshot { events: self.events.later(noted), ..self }
     }
 }
 

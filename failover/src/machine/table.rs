@@ -56,6 +56,8 @@ pub enum Condition {
     StandbyUnclear,
     /// As before, for `fail_open`.
     StandbyUnclearForLong,
+    /// This master's core does not run, and a standby may be on its way to the stage.
+    OutrunByStandby,
     /// Orders of the operator.
     OrderedToTakeOver,
     /// Orders of the operator.
@@ -98,6 +100,7 @@ pub const TABLE: &[Row] = &[
     master(&[Suspect, HandingBack], C::StandbyUnclearForLong, Active),
     master(&[Suspect], C::StandbyOnStage, Standby),
     master(&[Active], C::StandbyOnStage, HandingBack),
+    master(&[Active], C::OutrunByStandby, HandingBack),
     Row { role: None, from: &[HandingBack], when: C::CoreIsSilent, to: Standby, also_held: true },
 ];
 
@@ -128,10 +131,11 @@ impl Condition {
             C::MasterProven => "the master's core lives",
             C::CoreIsSilent => "this core is silent",
             C::SameRunOfTheCore => "this core still runs as it did before the daemon was restarted",
-            C::StandbyOnStage => "a standby is on stage",
-            C::StandbyOffStage => "the standby is off stage",
-            C::StandbyUnclear => "whether a standby is on stage cannot be known",
-            C::StandbyUnclearForLong => "whether a standby is on stage could not be known for too long",
+            C::StandbyOnStage => "a standby is active",
+            C::StandbyOffStage => "the standby is standing by",
+            C::StandbyUnclear => "whether a standby is active cannot be known",
+            C::StandbyUnclearForLong => "whether a standby is active could not be known for too long",
+            C::OutrunByStandby => "this core does not run, and a standby may be taking over",
             C::OrderedToTakeOver => "ordered to take over",
             C::OrderedToHandBack => "ordered to hand back",
             C::OrderedToHold => "ordered to hold",
@@ -163,10 +167,11 @@ impl Condition {
             }
             C::CoreIsSilent => "the switches are off in the status file, or the core does not run",
             C::SameRunOfTheCore => "was Active before a restart of the daemon, and `program_start` is the same",
-            C::StandbyOnStage => "a standby is on stage",
-            C::StandbyOffStage => "the standby is off stage",
+            C::StandbyOnStage => "a standby is active",
+            C::StandbyOffStage => "the standby is standing by",
             C::StandbyUnclear => "the standby cannot be reached, or is between",
             C::StandbyUnclearForLong => "so for `fail_open`",
+            C::OutrunByStandby => "its core does not run, and the standby is between, not yet for `fail_open`",
             C::OrderedToTakeOver => "`takeover`; held from now on",
             C::OrderedToHandBack => "`hand-back`; held from now on",
             C::OrderedToHold => "`hold`",

@@ -1,4 +1,5 @@
-//! The machine under random schedules: one standby, and a standby and a master with a link between them that fails.
+//! The machine under random schedules: one standby, one beside a master that flaps for hours, and a standby and a master
+//! with a link between them that fails.
 //!
 //! A failure prints its seed; `SEED=… SCHEDULES=1 cargo test -p failover --test schedules` repeats it.
 
@@ -6,6 +7,7 @@
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
 mod core;
+mod flapping;
 mod node;
 mod pair;
 mod random;
@@ -16,10 +18,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// How many schedules are tried unless the environment's `SCHEDULES` says otherwise.
 const SCHEDULES: u64 = 100_000;
 
+/// Those that last for hours cost as much each as many of the others.
+const LONG_SCHEDULES: u64 = 2000;
+
 /// Runs `schedule` with one seed after the other, on all processors.
-fn try_all(schedule: fn(u64)) {
+fn try_all(schedule: fn(u64), schedules: u64) {
     let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let (first, count) = (number("SEED").unwrap_or(1), number("SCHEDULES").unwrap_or(SCHEDULES));
+    let (first, count) = (number("SEED").unwrap_or(1), number("SCHEDULES").unwrap_or(schedules));
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     std::thread::scope(|scope| {
         for thread in 0..threads {
@@ -36,10 +41,15 @@ fn try_all(schedule: fn(u64)) {
 
 #[test]
 fn one_standby() {
-    try_all(standby::schedule);
+    try_all(standby::schedule, SCHEDULES);
+}
+
+#[test]
+fn a_standby_beside_a_master_that_flaps() {
+    try_all(flapping::schedule, LONG_SCHEDULES);
 }
 
 #[test]
 fn a_standby_and_a_master() {
-    try_all(pair::schedule);
+    try_all(pair::schedule, SCHEDULES);
 }

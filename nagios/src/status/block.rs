@@ -1,21 +1,24 @@
-//! One block of a status file.
+//! One block of a status file, or of a retention file.
 
 use memchr::{memchr, memmem, memrchr};
 
 use super::{InfoStatus, ObjectStatus, ProgramStatus};
+use crate::memory::Memory;
+use crate::remark::{Comment, Downtime};
+use crate::result::{HostName, NameError, Object, ServiceDescription};
 
 /// What a block is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum BlockKind {
     /// `info`: the file itself.
     Info,
-    /// `programstatus`: the core.
+    /// `programstatus`, in a retention file `program`: the core.
     Program,
-    /// `hoststatus`: a host.
+    /// `hoststatus`, in a retention file `host`.
     Host,
-    /// `servicestatus`: a service.
+    /// `servicestatus`, in a retention file `service`.
     Service,
-    /// `contactstatus`: a contact.
+    /// `contactstatus`, in a retention file `contact`.
     Contact,
     /// `hostcomment`.
     HostComment,
@@ -34,10 +37,10 @@ impl BlockKind {
     fn of(name: &[u8]) -> Self {
         match name {
             b"info" => Self::Info,
-            b"programstatus" => Self::Program,
-            b"hoststatus" => Self::Host,
-            b"servicestatus" => Self::Service,
-            b"contactstatus" => Self::Contact,
+            b"programstatus" | b"program" => Self::Program,
+            b"hoststatus" | b"host" => Self::Host,
+            b"servicestatus" | b"service" => Self::Service,
+            b"contactstatus" | b"contact" => Self::Contact,
             b"hostcomment" => Self::HostComment,
             b"servicecomment" => Self::ServiceComment,
             b"hostdowntime" => Self::HostDowntime,
@@ -47,29 +50,36 @@ impl BlockKind {
     }
 }
 
-/// One `name { key=value … }`.
-#[derive(Debug, Default)]
-pub struct Block {
+/// One `name { key=value … }`, lent by its reader.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
     kind: BlockKind,
-    name_bytes: usize,
-    /// The name, a newline, and the lines of fields as they are in the file, without the closing brace.
-    pub(super) text: Vec<u8>,
+    name: &'a [u8],
+    /// What is between head and closing brace, as it is in the file.
+    lines: &'a [u8],
 }
 
-impl Block {
+impl<'a> Block<'a> {
+    /// The block whose first line is `head`.
+    pub(super) fn new(head: &'a [u8], lines: &'a [u8]) -> Self {
+        let head = head.trim_ascii();
+        let name = head.strip_suffix(b"{").unwrap_or(head).trim_ascii();
+        Self { kind: BlockKind::of(name), name, lines }
+    }
+
     /// What it is about.
     pub fn kind(&self) -> BlockKind {
         self.kind
     }
 
     /// The word before the brace.
-    pub fn name(&self) -> &[u8] {
-        &self.text[..self.name_bytes]
+    pub fn name(&self) -> &'a [u8] {
+        self.name
     }
 
     /// The value of the first field called `key`, byte for byte.
-    pub fn get(&self, key: &str) -> Option<&[u8]> {
-        let fields = self.lines();
+    pub fn get(&self, key: &str) -> Option<&'a [u8]> {
+        let fields = self.lines;
         let mut from = 0;
         loop {
             let start = from + memmem::find(fields.get(from..)?, key.as_bytes())?;
@@ -82,50 +92,63 @@ impl Block {
         }
     }
 
-    /// All fields in the file's order.
-    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let mut rest = self.lines();
+    /// All fields in the file's order: the way to go for who wants more than a few.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let mut rest = self.lines;
         std::iter::from_fn(move || {
-            let (line, others) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
-            rest = others;
-            let line = first_line(line).trim_ascii_start();
-            let at = memchr(b'=', line)?;
-            Some((&line[..at], &line[at + 1..]))
+            while !rest.is_empty() {
+                let (line, others) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
+                rest = others;
+                let line = first_line(line).trim_ascii_start();
+                if let Some(at) = memchr(b'=', line).filter(|_| line[0] != b'#') {
+                    return Some((&line[..at], &line[at + 1..]));
+                }
+            }
+            None
         })
     }
 
+    /// The host or service that it is about, or that a comment or downtime belongs to.
+    ///
+    /// # Errors
+    /// A name is missing, or is none that a command file could carry.
+    pub fn object(&self) -> Result<Object, NameError> {
+        let host = HostName::try_from(self.get("host_name").unwrap_or_default())?;
+        if matches!(self.kind, BlockKind::Host | BlockKind::HostComment | BlockKind::HostDowntime) {
+            return Ok(Object::Host(host));
+        }
+        let service = ServiceDescription::try_from(self.get("service_description").unwrap_or_default())?;
+        Ok(Object::Service(host, service))
+    }
+
     /// A host's or service's status; none for other kinds.
-    pub fn object_status(&self) -> Option<ObjectStatus<'_>> {
-        matches!(self.kind, BlockKind::Host | BlockKind::Service).then_some(ObjectStatus::new(self))
+    pub fn object_status(&self) -> Option<ObjectStatus<'a>> {
+        matches!(self.kind, BlockKind::Host | BlockKind::Service).then_some(ObjectStatus::new(*self))
+    }
+
+    /// What the core remembers of a host or service; none for other kinds.
+    pub fn memory(&self) -> Option<Memory> {
+        super::memory::of(self)
+    }
+
+    /// A comment; none for other kinds.
+    pub fn comment(&self) -> Option<Comment> {
+        super::remark::comment(self)
+    }
+
+    /// A downtime; none for other kinds.
+    pub fn downtime(&self) -> Option<Downtime> {
+        super::remark::downtime(self)
     }
 
     /// The core's status; none for other kinds.
-    pub fn program_status(&self) -> Option<ProgramStatus<'_>> {
-        (self.kind == BlockKind::Program).then_some(ProgramStatus::new(self))
+    pub fn program_status(&self) -> Option<ProgramStatus<'a>> {
+        (self.kind == BlockKind::Program).then_some(ProgramStatus::new(*self))
     }
 
     /// What the file says of itself; none for other kinds.
-    pub fn info_status(&self) -> Option<InfoStatus<'_>> {
-        (self.kind == BlockKind::Info).then_some(InfoStatus::new(self))
-    }
-
-    /// Takes the text read so far, which begins with a name of `name_bytes`, as the head of a block.
-    pub(super) fn begin(&mut self, name_bytes: usize) {
-        let blanks = self.text.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-        self.text.drain(..blanks);
-        self.text.truncate(name_bytes);
-        self.text.push(b'\n');
-        self.name_bytes = name_bytes;
-        self.kind = BlockKind::of(self.name());
-    }
-
-    /// The line that begins at `start`, without surrounding blanks.
-    pub(super) fn line_from(&self, start: usize) -> &[u8] {
-        self.text[start..].trim_ascii()
-    }
-
-    fn lines(&self) -> &[u8] {
-        self.text.get(self.name_bytes + 1..).unwrap_or_default()
+    pub fn info_status(&self) -> Option<InfoStatus<'a>> {
+        (self.kind == BlockKind::Info).then_some(InfoStatus::new(*self))
     }
 }
 

@@ -1,18 +1,15 @@
 //! What the fields of a block mean.
 
-use super::{Block, BlockKind};
+use super::Block;
 use crate::flavour::Flavour;
-use crate::result::{
-    CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, StateType, Timestamp,
-    unescape,
-};
+use crate::result::{CheckType, NameError, Object, PluginOutput, ReturnCode, StateType, Timestamp, unescape};
 
 /// A `hoststatus` or `servicestatus` block. A field that is missing or unreadable is none, or empty.
 #[derive(Clone, Copy, Debug)]
-pub struct ObjectStatus<'a>(&'a Block);
+pub struct ObjectStatus<'a>(Block<'a>);
 
 impl<'a> ObjectStatus<'a> {
-    pub(super) fn new(block: &'a Block) -> Self {
+    pub(super) fn new(block: Block<'a>) -> Self {
         Self(block)
     }
 
@@ -21,41 +18,37 @@ impl<'a> ObjectStatus<'a> {
     /// # Errors
     /// A name is missing, or is none that a command file could carry.
     pub fn object(&self) -> Result<Object, NameError> {
-        let host = HostName::try_from(self.text("host_name"))?;
-        if self.0.kind() == BlockKind::Host {
-            return Ok(Object::Host(host));
-        }
-        Ok(Object::Service(host, ServiceDescription::try_from(self.text("service_description"))?))
+        self.0.object()
     }
 
     /// `has_been_checked`: without it, state and output say nothing.
     pub fn has_been_checked(&self) -> bool {
-        flag(self.0, "has_been_checked").unwrap_or(false)
+        flag(&self.0, "has_been_checked").unwrap_or(false)
     }
 
     /// `current_state`.
     pub fn state(&self) -> Option<ReturnCode> {
-        number(self.0, "current_state").map(ReturnCode::new)
+        number(&self.0, "current_state").map(ReturnCode::new)
     }
 
     /// `state_type`.
     pub fn state_type(&self) -> Option<StateType> {
-        flag(self.0, "state_type").map(|hard| if hard { StateType::Hard } else { StateType::Soft })
+        flag(&self.0, "state_type").map(|hard| if hard { StateType::Hard } else { StateType::Soft })
     }
 
     /// `check_type`: of the last check.
     pub fn check_type(&self) -> Option<CheckType> {
-        flag(self.0, "check_type").map(|passive| if passive { CheckType::Passive } else { CheckType::Active })
+        flag(&self.0, "check_type").map(|passive| if passive { CheckType::Passive } else { CheckType::Active })
     }
 
     /// `current_attempt`, from 1.
     pub fn current_attempt(&self) -> Option<u32> {
-        number(self.0, "current_attempt")
+        number(&self.0, "current_attempt")
     }
 
     /// `last_check`, in whole seconds; none before the first.
     pub fn last_check(&self) -> Option<Timestamp> {
-        time(self.0, "last_check")
+        time(&self.0, "last_check")
     }
 
     /// `plugin_output`: the first line, true text, but with `:` for `;`.
@@ -94,76 +87,76 @@ impl<'a> ObjectStatus<'a> {
 
 /// The `programstatus` block: what is in force in the core. A field that is missing or unreadable is none.
 #[derive(Clone, Copy, Debug)]
-pub struct ProgramStatus<'a>(&'a Block);
+pub struct ProgramStatus<'a>(Block<'a>);
 
 impl<'a> ProgramStatus<'a> {
-    pub(super) fn new(block: &'a Block) -> Self {
+    pub(super) fn new(block: Block<'a>) -> Self {
         Self(block)
     }
 
     /// `program_start`: another value means another run of the core.
     pub fn program_start(&self) -> Option<Timestamp> {
-        time(self.0, "program_start")
+        time(&self.0, "program_start")
     }
 
     /// `nagios_pid`, `icinga_pid` or `naemon_pid`.
     pub fn pid(&self) -> Option<u32> {
-        ["nagios_pid", "naemon_pid", "icinga_pid"].into_iter().find_map(|key| number(self.0, key))
+        ["nagios_pid", "naemon_pid", "icinga_pid"].into_iter().find_map(|key| number(&self.0, key))
     }
 
     /// `enable_notifications`.
     pub fn enable_notifications(&self) -> Option<bool> {
-        flag(self.0, "enable_notifications")
+        flag(&self.0, "enable_notifications")
     }
 
     /// `active_service_checks_enabled`.
     pub fn active_service_checks_enabled(&self) -> Option<bool> {
-        flag(self.0, "active_service_checks_enabled")
+        flag(&self.0, "active_service_checks_enabled")
     }
 
     /// `active_host_checks_enabled`.
     pub fn active_host_checks_enabled(&self) -> Option<bool> {
-        flag(self.0, "active_host_checks_enabled")
+        flag(&self.0, "active_host_checks_enabled")
     }
 
     /// `passive_service_checks_enabled`: without it the core drops what is injected.
     pub fn passive_service_checks_enabled(&self) -> Option<bool> {
-        flag(self.0, "passive_service_checks_enabled")
+        flag(&self.0, "passive_service_checks_enabled")
     }
 
     /// `passive_host_checks_enabled`: without it the core drops what is injected.
     pub fn passive_host_checks_enabled(&self) -> Option<bool> {
-        flag(self.0, "passive_host_checks_enabled")
+        flag(&self.0, "passive_host_checks_enabled")
     }
 
     /// `obsess_over_services`.
     pub fn obsess_over_services(&self) -> Option<bool> {
-        flag(self.0, "obsess_over_services")
+        flag(&self.0, "obsess_over_services")
     }
 
     /// `obsess_over_hosts`.
     pub fn obsess_over_hosts(&self) -> Option<bool> {
-        flag(self.0, "obsess_over_hosts")
+        flag(&self.0, "obsess_over_hosts")
     }
 
     /// `process_performance_data`.
     pub fn process_performance_data(&self) -> Option<bool> {
-        flag(self.0, "process_performance_data")
+        flag(&self.0, "process_performance_data")
     }
 }
 
 /// The `info` block: when and by which core the file was written.
 #[derive(Clone, Copy, Debug)]
-pub struct InfoStatus<'a>(&'a Block);
+pub struct InfoStatus<'a>(Block<'a>);
 
 impl<'a> InfoStatus<'a> {
-    pub(super) fn new(block: &'a Block) -> Self {
+    pub(super) fn new(block: Block<'a>) -> Self {
         Self(block)
     }
 
     /// `created`: when the file was written.
     pub fn created(&self) -> Option<Timestamp> {
-        time(self.0, "created")
+        time(&self.0, "created")
     }
 
     /// `version`: the core's, `4.4.6` for example.
@@ -173,15 +166,15 @@ impl<'a> InfoStatus<'a> {
 }
 
 /// A moment; 0 stands for none.
-fn time(block: &Block, key: &str) -> Option<Timestamp> {
+fn time(block: &Block<'_>, key: &str) -> Option<Timestamp> {
     number(block, key).filter(|seconds| *seconds != 0).map(Timestamp::from_seconds)
 }
 
-fn flag(block: &Block, key: &str) -> Option<bool> {
+fn flag(block: &Block<'_>, key: &str) -> Option<bool> {
     number::<i64>(block, key).map(|value| value != 0)
 }
 
-fn number<N: std::str::FromStr>(block: &Block, key: &str) -> Option<N> {
+fn number<N: std::str::FromStr>(block: &Block<'_>, key: &str) -> Option<N> {
     std::str::from_utf8(block.get(key)?.trim_ascii()).ok()?.parse().ok()
 }
 

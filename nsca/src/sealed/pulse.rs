@@ -16,6 +16,8 @@ pub(super) struct Pulse {
     core: CoreVerdict,
     duty: Duty,
     due: bool,
+    /// When the last authentic message came; before the first, when the session began.
+    heard: Instant,
     /// `time` of the peer's newest heartbeat, and its arrival.
     newest: Option<(i64, Instant)>,
     measurements: Measurements,
@@ -26,7 +28,8 @@ impl Pulse {
     pub(super) fn new(stale_after: Duration, core: CoreVerdict, duty: Duty, now: Instant, timers: &mut Timers) -> Self {
         timers.set(Timer::Heartbeat, now + HEARTBEAT_INTERVAL);
         timers.set(Timer::Silence, now + stale_after);
-        Pulse { stale_after, core, duty, due: true, newest: None, measurements: Measurements::default() }
+        let measurements = Measurements::default();
+        Pulse { stale_after, core, duty, due: true, heard: now, newest: None, measurements }
     }
 
     pub(super) fn stale_after(&self) -> Duration {
@@ -49,8 +52,13 @@ impl Pulse {
         self.duty = duty;
     }
 
+    pub(super) fn heard(&self) -> Instant {
+        self.heard
+    }
+
     /// Something authentic came.
     pub(super) fn handle_message(&mut self, now: Instant, timers: &mut Timers) {
+        self.heard = now;
         timers.set(Timer::Silence, now + self.stale_after);
     }
 

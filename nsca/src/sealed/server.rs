@@ -271,6 +271,15 @@ impl Server {
         }
     }
 
+    /// When the last authentic message of the sender came, be it a part of a long result; before the first one, when it was
+    /// welcomed. `None` outside of an established session.
+    pub fn heard(&self) -> Option<Instant> {
+        match &self.state {
+            State::Established { channel, .. } => Some(channel.pulse.heard()),
+            State::Upgraded { .. } | State::Greeted { .. } | State::Refused | State::Failed(_) => None,
+        }
+    }
+
     fn next_event(&mut self) -> Result<Option<Next>, SealedError> {
         match &mut self.state {
             State::Upgraded { handshake, arriving } => {

@@ -14,11 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use nagios::status::{StatusError, StatusReader};
+use nagios::status::{StatusError, StatusReader, Version};
 use nagios::{CheckType, Object, Timestamp};
 use tokio::sync::Notify;
-
-use super::Version;
 
 /// How many objects are remembered, of 16 bytes each and what the table takes. Of objects beyond that nothing is known.
 const MAX_OBJECTS: usize = 1 << 18;
@@ -175,6 +173,8 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FIRST: Version = Version { modified: 1, nanoseconds: 0, inode: 1 };
     use std::fs;
 
     const FILE: &str = "\
@@ -225,7 +225,7 @@ hoststatus {
         fs::write(&path, FILE).unwrap();
         let wake = Arc::new(Notify::new());
         let mut own = OwnChecks::new(path.clone(), wake.clone());
-        let version = Some((1, 0, 1));
+        let version = Some(FIRST);
         let now = Instant::now();
         assert!(own.known(version, now).is_none(), "nobody asked");
         own.want(version, now);
@@ -236,7 +236,7 @@ hoststatus {
         fs::write(&path, FILE.replace("100", "160")).unwrap();
         own.want(version, now);
         assert_eq!(of_own(own.known(version, now).unwrap()), Some(100), "the same version is not read twice");
-        let next = Some((2, 0, 1));
+        let next = Some(Version { modified: 2, ..FIRST });
         assert_eq!(of_own(own.known(next, now).unwrap()), Some(100), "good for a while");
         assert!(own.known(next, now + USED_FOR).is_none());
         own.want(next, now);
@@ -250,9 +250,9 @@ hoststatus {
         let mut own = OwnChecks::new("/nonexistent/status.dat".into(), wake.clone());
         let now = Instant::now();
         assert!(own.known(None, now).is_some(), "there is no file");
-        own.want(Some((1, 0, 1)), now);
-        assert!(own.known(Some((1, 0, 1)), now + PATIENCE).is_some(), "it takes too long");
+        own.want(Some(FIRST), now);
+        assert!(own.known(Some(FIRST), now + PATIENCE).is_some(), "it takes too long");
         wake.notified().await;
-        assert!(own.known(Some((1, 0, 1)), now).is_some(), "there is nothing to be had from this version");
+        assert!(own.known(Some(FIRST), now).is_some(), "there is nothing to be had from this version");
     }
 }

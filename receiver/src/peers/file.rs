@@ -22,8 +22,8 @@
 //!
 //! **Invariant:** the file is replaced as a whole. One that is damaged anywhere is not used.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use nsca::sealed::{MAX_NODE_NAME_BYTES, NodeName, SpoolId};
@@ -57,19 +57,6 @@ pub(super) fn read(path: &Path) -> io::Result<Found> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(decode(&bytes).map_or(Found::Damaged, Found::Whole))
-}
-
-/// Replaces the file: whatever happens, it holds the old bytes or the new ones, and after success the new ones.
-pub(super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let partial = path.with_added_extension("partial");
-    let mut file = File::create(&partial)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&partial, path)?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }
 
 pub(super) fn encode(peers: &Peers) -> Vec<u8> {
@@ -169,7 +156,7 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join("journal.peers");
         assert!(matches!(read(&path).unwrap(), Found::Missing));
-        write(&path, &encode(&peers())).unwrap();
+        spool::disk::replace(&path, &encode(&peers())).unwrap();
         let Found::Whole(found) = read(&path).unwrap() else { panic!("not whole") };
         let accepted: Vec<u64> = found.remembered().map(|known| known.accepted).collect();
         assert_eq!(accepted, [3, 0x0102]);

@@ -97,7 +97,7 @@ impl Keeper {
             file::encode(&peers)
         };
         let keeper = self.clone();
-        let written = tokio::task::spawn_blocking(move || file::write(&keeper.path, &bytes)).await;
+        let written = tokio::task::spawn_blocking(move || spool::disk::replace(&keeper.path, &bytes)).await;
         let written = written.map_err(std::io::Error::from).and_then(|written| written);
         let (file, now) = (self.path.display(), Instant::now());
         match &written {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use nsca::sealed::{CoreVerdict, Duty, Hello, Now, Reason, SealedError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -19,6 +19,7 @@ use crate::backlog::NotTaken;
 use crate::batch::Batch;
 use crate::catching_up::Chase;
 use crate::complaints::Kind;
+use crate::connection::now;
 use crate::counts::Cause;
 use crate::heard::Bond;
 use crate::journal::Journal;
@@ -476,8 +477,4 @@ async fn appended(appending: &mut Appending) -> Result<(), NotTaken> {
         Appending::UnderWay(_, task) => task.await?,
         Appending::Nothing | Appending::Failed(..) => std::future::pending().await,
     }
-}
-
-fn now() -> Now {
-    Now::new(std::time::Instant::now(), SystemTime::now())
 }

@@ -48,7 +48,6 @@ struct Welcomed {
     /// The last sequence that came, or was accepted before.
     newest: u64,
     acknowledged: u64,
-    heard: Instant,
 }
 
 /// What happens in a session, for the shell.
@@ -115,24 +114,18 @@ impl Session {
     pub fn poll_event(&mut self, now: Now) -> Result<Option<Event>, SealedError> {
         let accepted_at = Timestamp::from_micros(now.unix_us);
         while let Some(event) = self.server.poll_event()? {
-            let welcomed = self.welcomed.as_mut();
             match event {
                 ServerEvent::Hello(hello) => return Ok(Some(Event::Hello(hello))),
                 ServerEvent::Result(frame) => {
-                    let welcomed = welcomed.expect("results come from senders that are welcome");
-                    welcomed.heard = now.instant;
+                    let welcomed = self.welcomed.as_mut().expect("results come from senders that are welcome");
                     if let Err(dropped) = welcomed.take(&frame, &self.own_name, accepted_at) {
                         return Ok(Some(Event::Dropped(dropped)));
                     }
                 }
                 ServerEvent::Heartbeat(heartbeat) => {
-                    welcomed.expect("heartbeats follow the welcome").heard = now.instant;
                     return Ok(Some(Event::Heartbeat(heartbeat.core, heartbeat.duty)));
                 }
-                ServerEvent::Goodbye(reason) => {
-                    welcomed.expect("goodbyes follow the welcome").heard = now.instant;
-                    return Ok(Some(Event::Goodbye(reason)));
-                }
+                ServerEvent::Goodbye(reason) => return Ok(Some(Event::Goodbye(reason))),
             }
         }
         Ok(None)
@@ -155,7 +148,6 @@ impl Session {
             source,
             newest: begun.accepted,
             acknowledged: begun.accepted,
-            heard: now.instant,
         });
         Ok(begun)
     }
@@ -242,9 +234,10 @@ impl Session {
         self.welcomed.as_ref().map_or(0, |welcomed| welcomed.acknowledged)
     }
 
-    /// When the sender last said something authentic that was complete.
+    /// When the last authentic message of the sender came, while the session lasts. A result that takes long is one of many
+    /// messages: whoever sends it is not silent.
     pub fn heard(&self) -> Option<Instant> {
-        self.welcomed.as_ref().map(|welcomed| welcomed.heard)
+        self.server.heard()
     }
 }
 

@@ -106,6 +106,19 @@ impl Pair {
         }
     }
 
+    /// What comes with the next message of the sender.
+    fn batch_of_next_part(&mut self) -> Option<Batch> {
+        let bytes = self.client.poll_transmit(self.now).to_vec();
+        assert!(!bytes.is_empty(), "nothing more comes");
+        self.client.handle_sent(bytes.len());
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            rest = &rest[self.session.handle_bytes(rest, self.now)..];
+            while self.session.poll_event(self.now).unwrap().is_some() {}
+        }
+        self.session.take_batch()
+    }
+
     #[track_caller]
     fn send(&mut self, frame: &ResultFrame<'_>) {
         assert_eq!(self.client.send(frame), Sent::Taken);
@@ -209,6 +222,21 @@ fn while_nothing_is_committed_credit_ends_and_heartbeats_go_on() {
     }
     assert_eq!(pair.session.heard(), Some(pair.now.instant));
     assert_eq!(pair.batch().results().len(), 4);
+}
+
+#[test]
+fn each_part_of_a_result_that_takes_long_is_a_sign_of_life() {
+    let mut pair = Pair::welcomed(hello("master", 1, 9), &mut Peers::default());
+    let output = vec![b'x'; 500 << 10];
+    pair.send(&ResultFrame { output: &output, ..frame(1) });
+    let (began, mut parts) = (pair.now.instant, 0);
+    while pair.batch_of_next_part().is_none() {
+        parts += 1;
+        assert_eq!(pair.session.heard(), Some(pair.now.instant));
+        pair.now.instant += STALE_AFTER - Duration::from_millis(1);
+        pair.session.handle_timeout(pair.now).unwrap();
+    }
+    assert!(parts >= 7 && pair.now.instant > began + 5 * STALE_AFTER, "{parts} parts");
 }
 
 #[test]
