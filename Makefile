@@ -23,8 +23,9 @@ lint:
 peers:
 	tests/install-peers
 
-# Measures against what Understudy replaces, side by side, and writes BENCHMARKS.md. Needs gcc and libmcrypt-dev.
-bench:
+# Measures against what Understudy replaces, side by side, and writes BENCHMARKS.md. Needs gcc and libmcrypt-dev. One row
+# only: cargo run --release -p bench -- times --only receiver, after `make build`.
+bench: peers build
 	$(CARGO) run --locked --release -p bench -- times
 
 # Fails when a hot path needs 10 % more instructions than recorded in bench/instructions.toml. Needs valgrind.

@@ -22,7 +22,6 @@ pub(crate) struct Libmcrypt {
     child: Child,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
-    version: String,
 }
 
 /// What it is asked for: `repetitions` times a buffer of `bytes`, as one chain.
@@ -78,14 +77,9 @@ impl Libmcrypt {
             .with_context(|| format!("cannot run {}", program.display()))?;
         let requests = child.stdin.take().expect("it was asked for");
         let mut answers = BufReader::new(child.stdout.take().expect("it was asked for"));
-        let mut version = String::new();
-        answers.read_line(&mut version)?;
-        Ok(Libmcrypt { child, requests, answers, version: version.trim_end().to_owned() })
-    }
-
-    /// The version of the library.
-    pub(crate) fn version(&self) -> &str {
-        &self.version
+        // Its version, which the package manager tells too.
+        answers.read_line(&mut String::new())?;
+        Ok(Libmcrypt { child, requests, answers })
     }
 
     /// Whether `method` is one that libmcrypt computes.

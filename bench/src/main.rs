@@ -2,27 +2,42 @@
 //!
 //! | module | what it measures |
 //! | --- | --- |
+//! | [`receiver`] | the receiver against stock `nsca` |
+//! | [`sender`] | the sender against stock `send_nsca` |
+//! | [`pair`] | both against both |
+//! | [`connections`] | many short connections to the receiver |
+//! | [`backlog`] | what waits, into a real core |
 //! | [`ciphers`] | every encryption method against libmcrypt |
 //! | [`instructions`] | how many instructions the hot paths need, against what is recorded |
 //!
 //! Measurements are taken in rounds ([`rounds`]), and become tables ([`report`]) in BENCHMARKS.md, below a description of the
-//! machine ([`machine`]). Nothing is written there that was not measured in the same run.
+//! machine ([`machine`]). Nothing is written there that was not measured in the same run. What rows have in common is in
+//! [`stage`].
 
+mod backlog;
 mod ciphers;
+mod connections;
 mod hot_paths;
 mod instructions;
 mod libmcrypt;
 mod machine;
+mod pair;
+mod receiver;
 mod report;
 mod rounds;
+mod sender;
+mod stage;
 
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand};
+
+use report::{Row, Table};
 
 /// Measures Understudy against the programs and libraries that it replaces.
 #[derive(Parser)]
@@ -35,12 +50,15 @@ struct Arguments {
 enum Command {
     /// Measures times, prints the tables, and writes them into a file
     Times {
-        /// How often each pair is measured
+        /// How often each cipher is measured; programs, which take seconds, a third as often
         #[arg(long, default_value_t = 15)]
         rounds: usize,
         /// Where the tables go
         #[arg(long, default_value = "BENCHMARKS.md")]
         output: PathBuf,
+        /// Measures only this, and writes nothing
+        #[arg(long, value_parser = PossibleValuesParser::new(names()))]
+        only: Vec<String>,
     },
     /// Counts the instructions of the hot paths, and fails when one needs 10 % more than recorded
     Instructions {
@@ -56,9 +74,37 @@ enum Command {
     HotPath { name: String, repetitions: u32 },
 }
 
+/// Measures in so many rounds.
+type Measure = fn(usize) -> Result<Vec<Row>>;
+
+/// The rows against programs, in the order of the table, by the name of their module.
+const PROGRAMS: [(&str, Measure); 5] = [
+    ("receiver", receiver::measure),
+    ("sender", sender::measure),
+    ("pair", pair::measure),
+    ("connections", connections::measure),
+    ("backlog", backlog::measure),
+];
+
+/// The table of ciphers.
+const CIPHERS: &str = "ciphers";
+
+/// A row against programs takes so many times fewer rounds.
+const ROUNDS_OF_PROGRAMS: usize = 3;
+
+/// What can be measured alone.
+fn names() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.iter().map(|(name, _)| *name).chain([CIPHERS])
+}
+
 fn main() -> Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Times { rounds, output } => times(rounds.max(1), &output)?,
+        Command::Times { rounds, output, only } => {
+            let text = times(rounds.max(1), &only)?;
+            if only.is_empty() {
+                fs::write(&output, text).with_context(|| format!("cannot write {}", output.display()))?;
+            }
+        }
         Command::Instructions { recorded, update: true } => instructions::record(&recorded)?,
         Command::Instructions { recorded, update: false } => return instructions::compare(&recorded),
         Command::HotPath { name, repetitions } => hot_paths::run(&name, repetitions)?,
@@ -66,12 +112,34 @@ fn main() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn times(rounds: usize, output: &Path) -> Result<()> {
+/// Measures everything, or what is in `only`, and prints it.
+fn times(rounds: usize, only: &[String]) -> Result<String> {
+    let is_wanted = |name: &str| only.is_empty() || only.iter().any(|only| only == name);
     let directory = tempfile::tempdir().context("cannot make a temporary directory")?;
-    let (ciphers, libmcrypt) = ciphers::measure(rounds, directory.path())?;
     let mut text = format!("# Benchmarks\n\n{}", report::INTRODUCTION);
-    writeln!(text, "\nMeasured with {rounds} rounds on this machine:\n\n{}", machine::description(&[libmcrypt])?)?;
-    write!(text, "{ciphers}")?;
+    let machine = machine::description(&machine::peers())?;
+    writeln!(text, "\nMeasured with {rounds} rounds on this machine:\n\n{machine}")?;
+    if PROGRAMS.iter().any(|(name, _)| is_wanted(name)) {
+        writeln!(text, "{}", programs(rounds.div_ceil(ROUNDS_OF_PROGRAMS), is_wanted)?)?;
+    }
+    if is_wanted(CIPHERS) {
+        write!(text, "{}", ciphers::measure(rounds, directory.path())?)?;
+    }
     print!("{text}");
-    fs::write(output, text).with_context(|| format!("cannot write {}", output.display()))
+    Ok(text)
+}
+
+/// The rows against programs.
+fn programs(rounds: usize, is_wanted: impl Fn(&str) -> bool) -> Result<Table> {
+    let mut rows = Vec::new();
+    for (name, measure) in PROGRAMS.iter().filter(|(name, _)| is_wanted(name)) {
+        eprintln!("measuring {name}, {rounds} rounds");
+        for row in measure(rounds).with_context(|| format!("measuring {name}"))? {
+            eprintln!("{row}");
+            rows.push(row);
+        }
+    }
+    let introduction = "Whole programs on this machine, on loopback, each with its own files and defaults where nothing else \
+                        is said. The module of each row (`bench/src/`) says what exactly is measured.";
+    Ok(Table { title: "Programs", introduction, rows })
 }

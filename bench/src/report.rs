@@ -27,19 +27,33 @@ pub(crate) struct Row {
     pub(crate) ours: Spread,
     /// How many times better ours is.
     pub(crate) ratio: Option<Spread>,
-    /// The least ratio that will do.
-    pub(crate) target: Option<f64>,
+    /// What will do.
+    pub(crate) target: Option<Target>,
+}
+
+/// What a measurement has to show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// The least ratio.
+    Ratio(f64),
+    /// The most that ours may be, where there is nothing to compare with.
+    #[expect(dead_code, reason = "rows without a stock side use it")]
+    AtMost(f64),
 }
 
 impl Row {
-    /// A comparison, and the least ratio that will do.
-    pub(crate) fn of(measure: String, Comparison { stock, ours, ratio }: Comparison, target: f64) -> Self {
+    /// A comparison, and what it has to show.
+    pub(crate) fn of(measure: String, Comparison { stock, ours, ratio }: Comparison, target: Target) -> Self {
         Row { measure, stock: Some(stock), ours, ratio: Some(ratio), target: Some(target) }
     }
 
-    /// Whether the median of the ratios is below the target.
+    /// Whether the median misses the target.
     pub(crate) fn misses(&self) -> bool {
-        self.ratio.zip(self.target).is_some_and(|(ratio, target)| ratio.median < target)
+        match self.target {
+            None => false,
+            Some(Target::Ratio(least)) => self.ratio.is_none_or(|ratio| ratio.median < least),
+            Some(Target::AtMost(most)) => self.ours.median > most,
+        }
     }
 }
 
@@ -60,9 +74,18 @@ impl fmt::Display for Row {
         let ours = number(ours.median);
         let spread = ratio.map_or_else(absent, |ratio| format!("{:.2} to {:.2}", ratio.lowest, ratio.highest));
         let ratio = ratio.map_or_else(absent, |ratio| format!("{:.2}", ratio.median));
-        let verdict = if self.misses() { ", **missed**" } else { "" };
-        let target = target.map_or_else(absent, |target| format!("≥ {target}{verdict}"));
+        let verdict = if self.misses() { "**missed**" } else { "met" };
+        let target = target.map_or_else(absent, |target| format!("{target}, {verdict}"));
         write!(f, "| {measure} | {stock} | {ours} | {ratio} | {spread} | {target} |")
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Ratio(least) => write!(f, "ratio ≥ {least}"),
+            Target::AtMost(most) => write!(f, "≤ {most}"),
+        }
     }
 }
 

@@ -25,12 +25,24 @@ impl Spread {
     }
 }
 
-/// How long each side took, in microseconds, and how many times faster ours is.
+/// How long each side took, in microseconds or as a rate, and how many times faster ours is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Comparison {
     pub(crate) stock: Spread,
     pub(crate) ours: Spread,
     pub(crate) ratio: Spread,
+}
+
+impl Comparison {
+    /// The times of `count` things as how many of them are done in a second.
+    pub(crate) fn per_second(self, count: usize) -> Self {
+        let rate = |times: Spread| Spread {
+            lowest: count as f64 * 1e6 / times.highest,
+            median: count as f64 * 1e6 / times.median,
+            highest: count as f64 * 1e6 / times.lowest,
+        };
+        Comparison { stock: rate(self.stock), ours: rate(self.ours), ratio: self.ratio }
+    }
 }
 
 /// Measures both sides once in each of `rounds`, which must not be zero. Which side begins alternates.
@@ -71,6 +83,13 @@ mod tests {
     fn the_median_is_not_moved_by_an_outlier() {
         let spread = Spread::of(vec![3.0, 1000.0, 1.0, 2.0, 2.0]);
         assert_eq!(spread, Spread { lowest: 1.0, median: 2.0, highest: 1000.0 });
+    }
+
+    #[test]
+    fn rates_are_higher_where_times_are_shorter() {
+        let comparison = compare(1, || Ok(Duration::from_millis(4)), || Ok(Duration::from_millis(2))).unwrap();
+        let rates = comparison.per_second(20);
+        assert_eq!((rates.stock.median, rates.ours.median, rates.ratio.median), (5000.0, 10_000.0, 2.0));
     }
 
     #[test]

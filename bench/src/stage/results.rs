@@ -1,0 +1,89 @@
+//! Check results as a core has them: the same for both sides.
+
+use ocsp::handover::{HandOver, new_id};
+
+/// As many services has each host.
+const SERVICES_PER_HOST: usize = 10;
+
+/// So many results of so many objects, which take turns.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Results {
+    pub(crate) count: usize,
+    pub(crate) objects: usize,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    pub(crate) host: String,
+    pub(crate) description: String,
+    pub(crate) output: String,
+}
+
+impl Results {
+    pub(crate) fn new(count: usize) -> Self {
+        Results { count, objects: 1000 }
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = Service> {
+        (0..self.count).map(move |number| self.result(number))
+    }
+
+    /// The last one of each object.
+    pub(crate) fn last(self) -> impl Iterator<Item = Service> {
+        (self.count.saturating_sub(self.objects)..self.count).map(move |number| self.result(number))
+    }
+
+    fn result(self, number: usize) -> Service {
+        let object = number % self.objects;
+        Service {
+            host: host(object / SERVICES_PER_HOST),
+            description: description(object % SERVICES_PER_HOST),
+            output: format!(
+                "HTTP OK: HTTP/1.1 200 OK - {number} bytes in 0.043 second response time |time=0.043s;;;0.0;10.0"
+            ),
+        }
+    }
+
+    /// As `send_nsca` reads them.
+    pub(crate) fn sets(self) -> Vec<u8> {
+        let mut sets = Vec::new();
+        for Service { host, description, output } in self.iter() {
+            sets.extend_from_slice(format!("{host}\t{description}\t0\t{output}\u{17}").as_bytes());
+        }
+        sets
+    }
+
+    /// Hosts and how many services each of them has.
+    pub(crate) fn inventory(self) -> (impl Iterator<Item = String>, impl Iterator<Item = String> + Clone) {
+        ((0..self.objects.div_ceil(SERVICES_PER_HOST)).map(host), (0..SERVICES_PER_HOST).map(description))
+    }
+}
+
+fn host(number: usize) -> String {
+    format!("web{number}.example.org")
+}
+
+fn description(number: usize) -> String {
+    format!("HTTP {number}")
+}
+
+impl Service {
+    /// As `understudy-ocsp` hands it over.
+    pub(crate) fn handover(&self, check_time_us: i64) -> HandOver {
+        let (output, perfdata) = self.output.split_once('|').expect("every output has performance data");
+        HandOver {
+            id: new_id(),
+            host: self.host.clone().into(),
+            service: Some(self.description.clone().into()),
+            code: 0,
+            output: output.into(),
+            perfdata: perfdata.into(),
+            long_output: Vec::new(),
+            check_time_us,
+            state_type: None,
+            attempt: None,
+            check_type: None,
+        }
+    }
+}
