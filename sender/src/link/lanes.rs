@@ -48,7 +48,7 @@ impl Lanes {
         }
         let mut hasher = DefaultHasher::new();
         object.host().as_bytes().hash(&mut hasher);
-        object.service().map(|service| service.as_bytes()).hash(&mut hasher);
+        object.service().map(nagios::ServiceDescription::as_bytes).hash(&mut hasher);
         let lanes = self.lanes.len() as u64;
         usize::try_from(hasher.finish() % lanes).expect("less than the number of lanes")
     }
