@@ -156,7 +156,7 @@ fn read_beside(node: &str, settings: &str) -> Config {
     };
     let name = |path: &Path| path.to_str().unwrap().to_owned();
     let password = name(&write("password", "a long and random one"));
-    let main = name(&write("nagios.cfg", &format!("{CORE}{}", settings)));
+    let main = name(&write("nagios.cfg", &format!("{CORE}{settings}")));
     let node = node.replace("/etc/understudy/password", &password).replace("/etc/nagios4/nagios.cfg", &main);
     Config::read(&write("understudy.toml", &node)).unwrap_or_else(|error| panic!("{error}\n{node}"))
 }

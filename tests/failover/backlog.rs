@@ -65,7 +65,7 @@ fn nobody_is_notified_of_states_that_passed_meanwhile() {
 /// The result number `change` of a service: now well, now not.
 fn result(n: usize, change: usize, check_time: u64) -> HandOver {
     let is_last = change == CHANGES - 1;
-    let is_well = if is_last { n % KINDS == 0 } else { change % 2 == 1 };
+    let is_well = if is_last { n.is_multiple_of(KINDS) } else { change % 2 == 1 };
     let output = if is_last { "in the end".into() } else { format!("passed {change}") };
     HandOver {
         code: if is_well { 0 } else { 2 },

@@ -12,13 +12,17 @@ use crate::support::proxy::Weather;
 /// The longest time without a notification, in any cycle.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// The longest time in which both notify although they hear each other.
+const BOTH: Duration = Duration::from_secs(3);
+
 /// What the master's core has: it checks, and its daemon says when it notifies.
 const CHECKING: &str = "execute_service_checks=1\nexecute_host_checks=1\n";
 
 /// A pair whose master notifies, and the problems that both are told of.
 #[track_caller]
-fn start() -> (Linked, Feed) {
-    let standby = Node::standby_that_waits("", &format!("successes_to_hand_back = 2\n{HEARTBEAT}"));
+fn start(seconds_to_hand_back: u32) -> (Linked, Feed) {
+    let lines = format!("successes_to_hand_back = {seconds_to_hand_back}\n{HEARTBEAT}");
+    let standby = Node::standby_that_waits("", &lines);
     let linked = Linked::start(standby, CHECKING, "[failover]\nrole = \"master\"\n");
     linked.master.wait_for_state("active");
     let feed = Feed::start([&linked.master.core, &linked.standby.core]);
@@ -43,9 +47,9 @@ fn bring_it_back(linked: &mut Linked, feed: &Feed) {
     feed.wait_for(&linked.master.core);
 }
 
-/// Nobody was silent for too long. The times of what both notified of.
+/// They were not silent together for too long. The times of what both notified of.
 #[track_caller]
-fn doubles(linked: &Linked, feed: &Feed) -> Vec<Instant> {
+fn both_notified(linked: &Linked, feed: &Feed) -> Vec<Instant> {
     let times = feed.times();
     let [master, standby] = [&linked.master, &linked.standby].map(|node| notified(&node.core));
     let mut last = *master.first().expect("the master notified");
@@ -59,17 +63,17 @@ fn doubles(linked: &Linked, feed: &Feed) -> Vec<Instant> {
 
 #[test]
 fn in_a_whole_cycle_one_notifies_at_any_time() {
-    let (mut linked, feed) = start();
+    let (mut linked, feed) = start(2);
     kill_the_core(&mut linked, &feed);
     bring_it_back(&mut linked, &feed);
-    assert_eq!(doubles(&linked, &feed), []);
+    assert_eq!(both_notified(&linked, &feed), []);
     let states: Vec<_> = linked.standby.failover().transitions.into_iter().map(|transition| transition.to).collect();
     assert_eq!(states, ["standby", "handing-back", "active", "suspect"], "newest first");
 }
 
 #[test]
 fn daemons_that_die_and_come_back_change_nothing() {
-    let (mut linked, feed) = start();
+    let (mut linked, feed) = start(2);
     linked.master.stop();
     linked.master.start();
     linked.master.wait_for_state("active");
@@ -88,12 +92,12 @@ fn daemons_that_die_and_come_back_change_nothing() {
     feed.wait_for(&linked.standby.core);
     assert_eq!(linked.standby.failover().state, "active");
     bring_it_back(&mut linked, &feed);
-    assert_eq!(doubles(&linked, &feed), []);
+    assert_eq!(both_notified(&linked, &feed), []);
 }
 
 #[test]
 fn a_cut_makes_both_notify_and_its_end_one() {
-    let (linked, feed) = start();
+    let (linked, feed) = start(8);
     let cut = Instant::now();
     linked.network.set(Weather::Stalled);
     linked.standby.wait_for_state("active");
@@ -106,8 +110,8 @@ fn a_cut_makes_both_notify_and_its_end_one() {
     linked.standby.wait_for_state("standby");
     linked.master.wait_for_state("active");
     feed.wait_for(&linked.master.core);
-    let doubles = doubles(&linked, &feed);
-    assert!(doubles.first().is_some_and(|first| *first >= cut), "availability before uniqueness");
-    let last = *doubles.last().unwrap();
-    assert!(last < heard + SILENCE, "both notified {:?} after they had heard each other", last - heard);
+    let both = both_notified(&linked, &feed);
+    assert!(both.first().is_some_and(|first| *first >= cut), "availability before uniqueness");
+    let last = *both.last().unwrap();
+    assert!(last < heard + BOTH, "both notified {:?} after they had heard each other", last - heard);
 }
