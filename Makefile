@@ -4,8 +4,10 @@ CARGO ?= cargo
 
 .PHONY: build test lint peers bench instructions instructions-update
 
+# What packages hold, in target/release. understudy-ocsp, which a core starts for each result, is made static.
 build:
 	$(CARGO) build --locked --release --workspace
+	packaging/build-ocsp $(or $(CARGO_TARGET_DIR),target)/release/understudy-ocsp
 
 # Installs the stock programs that the tests run against, and runs every test.
 test: peers

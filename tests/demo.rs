@@ -22,7 +22,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use support::process::UNDERSTUDY;
-use support::wait::until;
+use support::wait::SOON;
 
 /// The demonstration ends by itself within this time.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -120,7 +120,7 @@ fn ended_early(signal: Signal) {
     let mut lines = BufReader::new(play.stdout.take().unwrap()).lines().map(Result::unwrap);
     let directory = directory(&lines.next().unwrap());
     lines.find(|line| line.contains("executes understudy-ocsp")).expect("the master's core");
-    assert!(Path::new(&directory).exists() && mentioned_in_a_process(&directory));
+    assert!(Path::new(&directory).exists() && !processes_in(&directory).is_empty());
     kill(Pid::from_raw(play.id().try_into().unwrap()), signal).unwrap();
     assert_eq!(lines.find(|line| line.contains("PASSED")), None);
     let ended = play.wait_with_output().unwrap();
@@ -130,8 +130,14 @@ fn ended_early(signal: Signal) {
         assert!(!Path::new(&directory).exists());
     }
     // The workers of a core that has ended need a moment to notice.
-    until("the end of all processes", || (!mentioned_in_a_process(&directory)).then_some(()));
+    let deadline = Instant::now() + SOON;
+    while !processes_in(&directory).is_empty() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let left = processes_in(&directory);
+    left.iter().for_each(|pid| drop(kill(*pid, Signal::SIGKILL)));
     let _ = fs::remove_dir_all(directory);
+    assert!(left.is_empty(), "{signal} leaves {left:?} behind");
 }
 
 fn told(ended: &Output) -> String {
@@ -144,11 +150,15 @@ fn directory(told: &str) -> String {
     headline.split_once(", in ").expect("where it is").1.trim_end_matches('.').to_owned()
 }
 
-/// Whether any process has the text in its command line.
-fn mentioned_in_a_process(text: &str) -> bool {
+/// The processes that have this directory of a demonstration in their command lines.
+fn processes_in(directory: &str) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let mut command_lines = processes.filter_map(|process| fs::read(process.path().join("cmdline")).ok());
-    command_lines.any(|line| String::from_utf8_lossy(&line).contains(text))
+    let plays = |process: fs::DirEntry| {
+        let line = fs::read(process.path().join("cmdline")).ok()?;
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        String::from_utf8_lossy(&line).contains(directory).then_some(Pid::from_raw(pid))
+    };
+    processes.filter_map(plays).collect()
 }
 
 fn case() -> String {

@@ -7,6 +7,10 @@
 //! | [`pair`] | both against both |
 //! | [`connections`] | many short connections to the receiver |
 //! | [`backlog`] | what waits, into a real core |
+//! | [`sealed`] | the sealed pair against the stock pair |
+//! | [`hand_over`] | `understudy-ocsp` against the documented script |
+//! | [`latency`] | from a hand-over to the standby's core |
+//! | [`memory`] | what daemons at rest keep |
 //! | [`ciphers`] | every encryption method against libmcrypt |
 //! | [`instructions`] | how many instructions the hot paths need, against what is recorded |
 //!
@@ -17,14 +21,18 @@
 mod backlog;
 mod ciphers;
 mod connections;
+mod hand_over;
 mod hot_paths;
 mod instructions;
+mod latency;
 mod libmcrypt;
 mod machine;
+mod memory;
 mod pair;
 mod receiver;
 mod report;
 mod rounds;
+mod sealed;
 mod sender;
 mod stage;
 
@@ -78,12 +86,16 @@ enum Command {
 type Measure = fn(usize) -> Result<Vec<Row>>;
 
 /// The rows against programs, in the order of the table, by the name of their module.
-const PROGRAMS: [(&str, Measure); 5] = [
+const PROGRAMS: [(&str, Measure); 9] = [
     ("receiver", receiver::measure),
     ("sender", sender::measure),
     ("pair", pair::measure),
     ("connections", connections::measure),
     ("backlog", backlog::measure),
+    ("sealed", sealed::measure),
+    ("hand-over", hand_over::measure),
+    ("latency", latency::measure),
+    ("memory", memory::measure),
 ];
 
 /// The table of ciphers.

@@ -37,8 +37,9 @@ pub(crate) enum Target {
     /// The least ratio.
     Ratio(f64),
     /// The most that ours may be, where there is nothing to compare with.
-    #[expect(dead_code, reason = "rows without a stock side use it")]
     AtMost(f64),
+    /// The least that ours may be.
+    AtLeast(f64),
 }
 
 impl Row {
@@ -47,12 +48,18 @@ impl Row {
         Row { measure, stock: Some(stock), ours, ratio: Some(ratio), target: Some(target) }
     }
 
+    /// What has nothing to be compared with, and what it has to show.
+    pub(crate) fn alone(measure: String, ours: Spread, target: Target) -> Self {
+        Row { measure, stock: None, ours, ratio: None, target: Some(target) }
+    }
+
     /// Whether the median misses the target.
     pub(crate) fn misses(&self) -> bool {
         match self.target {
             None => false,
             Some(Target::Ratio(least)) => self.ratio.is_none_or(|ratio| ratio.median < least),
             Some(Target::AtMost(most)) => self.ours.median > most,
+            Some(Target::AtLeast(least)) => self.ours.median < least,
         }
     }
 }
@@ -85,6 +92,7 @@ impl fmt::Display for Target {
         match self {
             Target::Ratio(least) => write!(f, "ratio ≥ {least}"),
             Target::AtMost(most) => write!(f, "≤ {most}"),
+            Target::AtLeast(least) => write!(f, "≥ {least}"),
         }
     }
 }

@@ -25,6 +25,13 @@ impl Spread {
     }
 }
 
+impl Spread {
+    /// Of ratios: those of the other side to this one.
+    pub(crate) fn inverse(self) -> Self {
+        Spread { lowest: 1.0 / self.highest, median: 1.0 / self.median, highest: 1.0 / self.lowest }
+    }
+}
+
 /// How long each side took, in microseconds or as a rate, and how many times faster ours is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Comparison {

@@ -211,24 +211,23 @@ impl Book {
             self.left_out += 1;
             return None;
         };
-        if !self.pages.contains_key(&object) {
-            if self.pages.len() >= MAX_OBJECTS {
-                self.left_out += 1;
-                return None;
-            }
-            let entry = Entry { memory: shown, ..Entry::default() };
-            let record = Record::Whole(object.clone(), Change::whole(&entry));
-            let page = Page { entry, picture: self.picture.number, ..Page::default() };
-            self.pages.insert(object, page);
-            return Some(record);
+        if let Some(page) = self.pages.get_mut(&object) {
+            page.picture = self.picture.number;
+            let new = Entry { memory: page.reconcile(shown, self.picture.created), ..Entry::default() };
+            let old = Entry { memory: std::mem::take(&mut page.entry.memory), ..Entry::default() };
+            let change = Change::between(&old, &new);
+            page.entry.memory = new.memory;
+            return change.map(|change| Record::Changed(object, change));
         }
-        let page = self.pages.get_mut(&object).expect("it was looked for just now");
-        page.picture = self.picture.number;
-        let new = Entry { memory: page.reconcile(shown, self.picture.created), ..Entry::default() };
-        let old = Entry { memory: std::mem::take(&mut page.entry.memory), ..Entry::default() };
-        let change = Change::between(&old, &new);
-        page.entry.memory = new.memory;
-        Some(Record::Changed(object, change?))
+        if self.pages.len() >= MAX_OBJECTS {
+            self.left_out += 1;
+            return None;
+        }
+        let entry = Entry { memory: shown, ..Entry::default() };
+        let record = Record::Whole(object.clone(), Change::whole(&entry));
+        let page = Page { entry, picture: self.picture.number, ..Page::default() };
+        self.pages.insert(object, page);
+        Some(record)
     }
 }
 

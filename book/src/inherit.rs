@@ -13,9 +13,9 @@
 //! After a partition in which both were active, the two memories are joined ([`union`]): notified is what either notified,
 //! numbers and times are the greater ones, and states are those of the newer result.
 
+use nagios::Flavour;
 use nagios::memory::{Acknowledgement, Memory};
 use nagios::retention::{Patch, Scope};
-use nagios::{Flavour, StateType};
 
 /// What is to be done with one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,14 @@ pub fn inherit_union(book: &Memory, own: &Memory) -> Inheritance {
         return Inheritance::Behind;
     }
     patch(Memory { flapping: own.flapping, ..union(book, own) }, own, Scope::Notifications)
+}
+
+/// Whether a core that shows `own` has taken what it was given, or has gone on from there.
+pub fn is_taken(given: &Memory, own: &Memory) -> bool {
+    // A result that came since may have changed everything, and a notification its number.
+    let same_result = own.last_check <= given.last_check;
+    let told = own.notifications >= given.notifications && own.last_notification >= given.last_notification;
+    !same_result || (told && own.soft_attempt() == given.soft_attempt() && own.acknowledgement == given.acknowledgement)
 }
 
 /// One memory of two cores that were both active. Of results of the same second, that of `b` is the newer one.
@@ -119,7 +127,7 @@ fn outliving(older: &Memory, newer: &Memory) -> Option<Acknowledgement> {
 
 fn patch(heir: Memory, own: &Memory, scope: Scope) -> Inheritance {
     let told = |memory: &Memory| (memory.notified_on, memory.notifications, memory.acknowledgement);
-    let course = |memory: &Memory| (memory.state_type == StateType::Hard, memory.attempt, memory.last_hard_state);
+    let course = |memory: &Memory| (memory.soft_attempt(), memory.last_hard_state);
     // Of a problem it matters when it began, for delays and escalations, and when somebody was told.
     let times = |memory: &Memory| (memory.last_times[0], memory.last_state_change, memory.last_hard_state_change);
     let problem = heir.is_problem();
@@ -194,6 +202,18 @@ mod tests {
         assert_eq!(inherit(&told(at(100, 2)), &Memory::default()), Inheritance::Behind);
         assert_eq!(inherit_union(&told(at(100, 2)), &at(99, 2)), Inheritance::Behind);
         assert_eq!(inherit(&Memory::default(), &at(100, 2)), Inheritance::Nothing);
+    }
+
+    #[test]
+    fn what_was_taken_is_seen() {
+        let (given, own) = (told(at(100, 2)), at(100, 2));
+        assert!(!is_taken(&given, &own) && is_taken(&given, &given));
+        assert!(
+            is_taken(&given, &Memory { notifications: 4, last_notification: 95, ..given.clone() }),
+            "it has notified since"
+        );
+        assert!(is_taken(&given, &at(101, 0)), "it was checked since");
+        assert!(!is_taken(&given, &Memory { acknowledgement: None, ..given.clone() }));
     }
 
     #[test]

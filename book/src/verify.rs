@@ -17,7 +17,7 @@ pub enum Aspect {
     Known,
     /// The state, or whether it was checked at all.
     State,
-    /// SOFT or HARD, and the attempt.
+    /// SOFT or HARD, and of a SOFT state the attempt.
     Course,
     /// Number and states of notifications.
     Notifications,
@@ -75,7 +75,7 @@ pub fn differences(book: &Memory, own: &Memory) -> Vec<Aspect> {
         }
     };
     compare(Aspect::State, (book.checked, book.state) == (own.checked, own.state));
-    compare(Aspect::Course, (book.state_type, book.attempt) == (own.state_type, own.attempt));
+    compare(Aspect::Course, book.soft_attempt() == own.soft_attempt());
     compare(Aspect::Notifications, book.notifications == own.notifications);
     compare(Aspect::Acknowledgement, book.acknowledgement == own.acknowledgement);
     compare(Aspect::Downtime, book.downtime_depth == own.downtime_depth);
@@ -163,7 +163,7 @@ mod tests {
     fn what_differs_is_named() {
         let entries = [(host("a|b"), at(100)), (host("c"), at(90)), (host("d"), at(80)), (host("e"), at(70))];
         let shown = [
-            (host("a|b"), Memory { notifications: 1, attempt: 2, ..at(100) }),
+            (host("a|b"), Memory { notifications: 1, state_type: nagios::StateType::Soft, ..at(100) }),
             (host("c"), at(90)),
             (host("x"), at(99)),
         ];

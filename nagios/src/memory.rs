@@ -93,6 +93,12 @@ impl Memory {
     pub fn is_problem(&self) -> bool {
         self.checked && self.state != FINE
     }
+
+    /// Which attempt a SOFT state has reached; none of a HARD one, where it means nothing more: a passive host is HARD at its
+    /// first, and after reading a retention file Nagios 4 shows the last one for it.
+    pub fn soft_attempt(&self) -> Option<u32> {
+        (self.state_type == StateType::Soft).then_some(self.attempt)
+    }
 }
 
 /// Who takes care of a problem, and for how long that is believed.
@@ -188,6 +194,12 @@ impl Switches {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn attempts_count_while_a_state_is_soft() {
+        let soft = Memory { state_type: StateType::Soft, attempt: 2, ..Memory::default() };
+        assert_eq!((soft.soft_attempt(), Memory::default().soft_attempt()), (Some(2), None));
+    }
 
     #[test]
     fn a_set_of_states_holds_problems_only() {

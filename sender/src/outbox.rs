@@ -37,7 +37,10 @@ use crate::throttle::Throttle;
 const _: () = assert!(config::MIN_SPOOL_BYTES >= spool::MIN_MAX_SIZE);
 const _: () = assert!(config::MAX_NAME_BYTES <= spool::MAX_NAME_BYTES);
 
-/// How soon a link that found the spool locked tries again.
+/// How often a link that found the spool locked tries again at once: whoever appends or reads is done in microseconds.
+const LOCK_TRIES: u32 = 100;
+
+/// How soon it tries again after that.
 const LOCK_STEP: Duration = Duration::from_millis(1);
 
 /// The name of the spool's directory in the state directory.
@@ -216,8 +219,15 @@ impl Outbox {
         state.spool.records_after(confirmed.max(from.saturating_sub(1))).map_or(true, |records| records > 0)
     }
 
-    /// As [`lock`](Self::lock), for a task: it sleeps while another one has the lock, and leaves its thread to others.
+    /// As [`lock`](Self::lock), for a task: it sleeps while another one has the lock for long, and leaves its thread to
+    /// others. A sleep takes a millisecond or two, which a result should not have to wait for.
     pub(crate) async fn lock_soon(&self) -> MutexGuard<'_, State> {
+        for _ in 0..LOCK_TRIES {
+            if let Some(state) = self.try_lock() {
+                return state;
+            }
+            std::thread::yield_now();
+        }
         loop {
             if let Some(state) = self.try_lock() {
                 return state;

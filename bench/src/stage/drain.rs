@@ -41,6 +41,11 @@ struct Lines {
 impl Drain {
     /// Makes the FIFO. When this returns, it has a reader.
     pub(crate) fn new(path: PathBuf) -> Result<Drain> {
+        Drain::with(path, |_, _| {})
+    }
+
+    /// As [`new`](Self::new); `note` gets everything that is read, and when, before its lines are counted.
+    pub(crate) fn with(path: PathBuf, note: impl FnMut(&[u8], Instant) + Send + 'static) -> Result<Drain> {
         nix::unistd::mkfifo(&path, Mode::from_bits_truncate(0o600)).context("cannot make a FIFO")?;
         // Without a writer of its own, opening would wait for one.
         let reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path)?;
@@ -49,7 +54,7 @@ impl Drain {
         fcntl(&reader, FcntlArg::F_SETPIPE_SZ(PIPE_BYTES)).context("cannot enlarge a FIFO")?;
         let counted = Arc::<Counted>::default();
         let counting = counted.clone();
-        std::thread::spawn(move || counting.count(reader));
+        std::thread::spawn(move || counting.count(reader, note));
         Ok(Drain { path, _writer: writer, counted })
     }
 
@@ -80,13 +85,15 @@ impl Drain {
 }
 
 impl Counted {
-    fn count(&self, mut reader: File) {
+    fn count(&self, mut reader: File, mut note: impl FnMut(&[u8], Instant)) {
         let mut buffer = vec![0; 1 << 16];
         while let Ok(bytes @ 1..) = reader.read(&mut buffer) {
+            let now = Instant::now();
+            note(&buffer[..bytes], now);
             let lines = memchr::memchr_iter(b'\n', &buffer[..bytes]).count();
             let mut counted = self.lock();
             counted.count += lines;
-            counted.last = Some(Instant::now());
+            counted.last = Some(now);
             drop(counted);
             self.more.notify_one();
         }

@@ -7,6 +7,7 @@
 //! | [`nagios4`] | a real core |
 //! | [`drain`] | a command file that is read as fast as it is written, and counts lines |
 //! | [`feeder`] | a client that has encrypted everything before its clock starts |
+//! | [`usage`] | what a running program has used |
 //! | [`sink`] | a daemon that reads everything and does nothing with it |
 //!
 //! Everything listens on loopback, on ports of the system's choice, and lives in a temporary directory. What a program says
@@ -18,6 +19,7 @@ pub(crate) mod nagios4;
 pub(crate) mod programs;
 pub(crate) mod results;
 pub(crate) mod sink;
+pub(crate) mod usage;
 
 use std::time::Duration;
 

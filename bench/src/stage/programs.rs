@@ -16,7 +16,7 @@ use nsca::Method;
 use nsca::packet::INIT_BYTES;
 use ocsp::handover::{Answer, MAX_ANSWER_BYTES};
 
-use super::results::Results;
+use super::results::{Results, Service};
 use super::{PASSWORD, PATIENCE};
 
 const NSCA: &str = "/usr/sbin/nsca";
@@ -115,13 +115,19 @@ pub(crate) fn stock_nsca(directory: &Path, method: Method, command_file: &Path) 
 
 /// A stock client that sends `results`.
 pub(crate) fn stock_send_nsca(directory: &Path, method: Method, port: u16, results: Results) -> Result<SendNsca> {
-    let (config, input) = (directory.join("send_nsca.cfg"), directory.join("input"));
-    std::fs::write(&config, format!("password={PASSWORD}\nencryption_method={}\n", method.number()))?;
+    let (config, input) = (send_nsca_config(directory, method)?, directory.join("input"));
     std::fs::write(&input, results.sets())?;
     let mut command = Command::new(SEND_NSCA);
     command.args(["-H", "127.0.0.1", "-p", &port.to_string(), "-to", &PATIENCE.as_secs().to_string(), "-c"]);
     command.arg(config).stdin(File::open(input)?);
     Ok(SendNsca { command, directory: directory.to_owned() })
+}
+
+/// The configuration of a stock client.
+pub(crate) fn send_nsca_config(directory: &Path, method: Method) -> Result<PathBuf> {
+    let config = directory.join("send_nsca.cfg");
+    std::fs::write(&config, format!("password={PASSWORD}\nencryption_method={}\n", method.number()))?;
+    Ok(config)
 }
 
 /// A client that is ready to run.
@@ -159,6 +165,9 @@ pub(crate) struct OurSender {
 }
 
 impl OurSender {
+    /// What it calls its destination.
+    pub(crate) const DESTINATION: &str = "standby";
+
     /// One that sends to `port`. `destination` are lines for its destination.
     pub(crate) fn new(directory: &Path, method: Method, port: u16, destination: &str) -> Result<OurSender> {
         std::fs::create_dir_all(directory.join("master"))?;
@@ -167,8 +176,9 @@ impl OurSender {
             "[node]\nname = \"master\"\nstate_directory = \"{path}/master\"\n\
              control_socket = \"{path}/master.sock\"\n\
              [sender]\nsocket = \"{path}/ocsp.sock\"\nspill = \"{path}/spill\"\n\
-             [[sender.destination]]\nname = \"standby\"\naddress = \"127.0.0.1:{port}\"\npassword = \"{PASSWORD}\"\n\
-             encryption = \"{method}\"\n{destination}\n"
+             [[sender.destination]]\nname = \"{}\"\naddress = \"127.0.0.1:{port}\"\npassword = \"{PASSWORD}\"\n\
+             encryption = \"{method}\"\n{destination}\n",
+            OurSender::DESTINATION
         );
         Ok(OurSender { directory: directory.to_owned(), config })
     }
@@ -194,17 +204,27 @@ fn hand_over(directory: &Path, socket: &Path, results: Results) -> Result<()> {
     let client = UnixDatagram::bind(&own)?;
     client.set_read_timeout(Some(PATIENCE))?;
     client.connect(socket)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_micros();
-    let now = i64::try_from(now)?;
-    let mut buffer = [0; MAX_ANSWER_BYTES];
-    for result in results.iter() {
-        client.send(&result.handover(now).encode())?;
-        let bytes = client.recv(&mut buffer)?;
-        let answer = Answer::decode(&buffer[..bytes]).context("the sender's answer makes no sense")?;
-        ensure!(answer.1 == Answer::Taken, "the sender took a result not: {answer:?}");
-    }
+    results.iter().try_for_each(|result| hand_over_one(&client, &result))?;
     std::fs::remove_file(own)?;
     Ok(())
+}
+
+/// Hands one result over from a socket that is bound and connected, and waits until it is taken.
+pub(crate) fn hand_over_one(client: &UnixDatagram, result: &Service) -> Result<()> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_micros();
+    client.send(&result.handover(i64::try_from(now)?).encode())?;
+    let mut buffer = [0; MAX_ANSWER_BYTES];
+    let bytes = client.recv(&mut buffer)?;
+    let answer = Answer::decode(&buffer[..bytes]).context("the sender's answer makes no sense")?;
+    ensure!(answer.1 == Answer::Taken, "the sender took a result not: {answer:?}");
+    Ok(())
+}
+
+/// The program that hands over, as `make build` leaves it: static.
+pub(crate) fn understudy_ocsp() -> Result<PathBuf> {
+    let program = beside("understudy-ocsp")?;
+    ensure!(program.exists(), "{} is missing: `make build`", program.display());
+    Ok(program)
 }
 
 fn run(directory: &Path, name: &str, config: &str) -> Result<Running> {

@@ -12,6 +12,9 @@ pub(crate) struct Results {
     pub(crate) objects: usize,
 }
 
+/// What precedes the number of a result in its output, and what follows it.
+const AROUND_NUMBER: (&str, &str) = (" OK - ", " bytes");
+
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Service {
@@ -40,7 +43,8 @@ impl Results {
             host: host(object / SERVICES_PER_HOST),
             description: description(object % SERVICES_PER_HOST),
             output: format!(
-                "HTTP OK: HTTP/1.1 200 OK - {number} bytes in 0.043 second response time |time=0.043s;;;0.0;10.0"
+                "HTTP OK: HTTP/1.1 200{}{number}{} in 0.043 second response time |time=0.043s;;;0.0;10.0",
+                AROUND_NUMBER.0, AROUND_NUMBER.1
             ),
         }
     }
@@ -69,6 +73,12 @@ fn description(number: usize) -> String {
 }
 
 impl Service {
+    /// Which result it is whose output stands in this line.
+    pub(crate) fn number_in(line: &str) -> Option<usize> {
+        let (_, rest) = line.split_once(AROUND_NUMBER.0)?;
+        rest.split_once(AROUND_NUMBER.1)?.0.parse().ok()
+    }
+
     /// As `understudy-ocsp` hands it over.
     pub(crate) fn handover(&self, check_time_us: i64) -> HandOver {
         let (output, perfdata) = self.output.split_once('|').expect("every output has performance data");

@@ -3,6 +3,7 @@
 use super::*;
 use nagios::HostName;
 use nagios::memory::Switches;
+use proptest::prelude::*;
 
 const NOW: i64 = 1000;
 
@@ -263,4 +264,54 @@ fn much_comes_in_pieces() {
     assert_eq!(first.len(), MAX_COMMANDS);
     let shown = obey(&own, &first, &mut 0);
     assert_eq!(mirror.handle_picture(&wanted, &shown, NOW + 1, NOW + 1).len(), 5);
+}
+
+/// Entries of few remarks, so that many agree.
+fn few() -> impl Strategy<Value = Entry> {
+    let kinds = [None, Some(Acknowledgement::Normal), Some(Acknowledgement::Sticky)];
+    let memory = (0..3_u8, 0..3_usize, 0..4_u32, 0..4_u32).prop_map(move |(state, kind, on, modified)| Memory {
+        state,
+        acknowledgement: kinds[kind].filter(|_| state > 0),
+        switches: Switches::from_bits(on),
+        modified: Switches::from_bits(modified),
+        ..problem()
+    });
+    let words = || proptest::sample::select(vec!["x", "y", "z"]);
+    let comments = proptest::collection::vec((1..100_u64, words()).prop_map(|(id, words)| comment(id, words)), 0..4);
+    let flags = any::<(bool, bool, bool)>();
+    let downtimes =
+        (1..100_u64, words(), flags, 0..3_u64).prop_map(|(id, words, (fixed, in_effect, began), trigger)| Downtime {
+            fixed,
+            in_effect,
+            began: if began { 960 } else { 0 },
+            duration: if fixed { 1050 } else { 600 },
+            triggered_by: trigger,
+            ..downtime(id, words)
+        });
+    let downtimes = proptest::collection::vec(downtimes, 0..4);
+    (memory, comments, downtimes).prop_map(|(memory, comments, downtimes)| Entry { memory, comments, downtimes })
+}
+
+proptest! {
+    /// It comes to an end, and what was made here and has no like on the master is left alone.
+    #[test]
+    fn every_core_settles(first in few(), second in few(), own in few(), own_words in 0..2_u8) {
+        let mut own = own;
+        if own_words == 1 {
+            own.comments.push(comment(500, "made here"));
+            own.downtimes.push(downtime(501, "made here"));
+        }
+        let (mut carried, before) = (Book::default(), one(own));
+        let (shown, _) = settle(&one(first), &before, &mut carried);
+        prop_assert_eq!(settle(&one(Entry::default()), &shown, &mut Book::default()).1, []);
+        let (shown, _) = settle(&one(second.clone()), &shown, &mut carried);
+        let entry = shown.entry(&host("a")).unwrap();
+        for wanted in &second.comments {
+            prop_assert_eq!(entry.comments.iter().filter(|comment| is_same_comment(comment, wanted)).count(), 1);
+        }
+        prop_assert_eq!(entry.comments.iter().any(|comment| comment.text == text("made here")), own_words == 1);
+        prop_assert_eq!(entry.downtimes.iter().any(|downtime| downtime.text == text("made here")), own_words == 1);
+        let again = settle(&one(second), &shown, &mut carried);
+        prop_assert_eq!(again.1, []);
+    }
 }

@@ -12,6 +12,8 @@ use crate::random::Random;
 
 /// As ARCHITECTURE.md has it.
 const TAKEOVERS_IN_AN_HOUR: usize = 7;
+/// In minutes, after the first take-over in an hour, the second, and so on.
+const MINIMUM_STAYS: [i64; 6] = [0, 2, 4, 8, 16, 30];
 
 const TICK: u64 = 1000;
 const HOUR: u64 = 3_600_000;
@@ -61,6 +63,11 @@ fn check(node: &Node, results: usize) {
     for (index, first) in node.takeovers.iter().enumerate() {
         let lately = node.takeovers[index..].iter().take_while(|at| **at < first + hour).count();
         assert!(lately <= TAKEOVERS_IN_AN_HOUR, "{lately} take-overs in the hour after {first}: {:?}", node.takeovers);
+    }
+    for (index, pair) in node.takeovers.windows(2).enumerate() {
+        let lately = node.takeovers[..=index].iter().filter(|at| **at >= pair[0] - hour).count();
+        let stay = MINIMUM_STAYS[lately.min(MINIMUM_STAYS.len()) - 1] * 60;
+        assert!(pair[1] - pair[0] >= stay, "{pair:?} after {lately} take-overs in an hour: {:?}", node.takeovers);
     }
     let onto_stage = node.transitions.iter().filter(|t| t.to == State::Active && t.from != State::Active).count();
     assert_eq!(onto_stage, node.takeovers.len(), "nobody else has taken over");

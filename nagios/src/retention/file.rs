@@ -136,10 +136,17 @@ impl RetentionFile {
     }
 }
 
-/// Keeps the file at `path` at `kept` too. A core that saves renames or rewrites its file, and both must leave this alone; so it
-/// is a copy, and not a link.
+/// Keeps the file at `path` at `kept` too: as a link, which costs nothing however large it is. Once another file is at `path`, nobody
+/// writes to this one. Where links are refused it is copied.
 fn keep(path: &Path, kept: &Path) -> io::Result<()> {
     remove(kept)?;
+    if fs::hard_link(path, kept).is_ok() {
+        return Ok(());
+    }
+    copy(path, kept)
+}
+
+fn copy(path: &Path, kept: &Path) -> io::Result<()> {
     let found = fs::metadata(path)?;
     let half = kept.with_extension("understudy-half");
     remove(&half)?;
@@ -181,6 +188,12 @@ mod tests {
     struct Site {
         directory: tempfile::TempDir,
         file: RetentionFile,
+        owner: (u32, u32),
+    }
+
+    fn owner(path: &Path) -> (u32, u32) {
+        let found = fs::metadata(path).unwrap();
+        (found.uid(), found.gid())
     }
 
     impl Site {
@@ -188,13 +201,19 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let path = directory.path().join("retention.dat");
             fs::write(&path, FULL).unwrap();
+            if nix::unistd::geteuid().is_root() {
+                // Only root can show that another owner stays.
+                std::os::unix::fs::chown(&path, Some(1), Some(1)).unwrap();
+            }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-            Self { directory, file: RetentionFile::new(path) }
+            let owner = owner(&path);
+            Self { owner, directory, file: RetentionFile::new(path) }
         }
 
         fn holds(&self, expected: &[u8]) {
             assert_eq!(fs::read(&self.file.path).unwrap(), expected);
             assert_eq!(fs::metadata(&self.file.path).unwrap().mode() & 0o7777, 0o640);
+            assert_eq!(owner(&self.file.path), self.owner);
         }
 
         fn files(&self) -> usize {
@@ -243,6 +262,17 @@ mod tests {
         fs::remove_file(&site.file.path).unwrap();
         assert!(site.file.put_back().unwrap(), "no file at all is as bad as a partial one");
         site.holds(FULL);
+    }
+
+    #[test]
+    fn a_copy_is_as_good_as_a_link() {
+        let site = Site::new();
+        let kept = site.file.beside("kept");
+        copy(&site.file.path, &kept).unwrap();
+        fs::write(&site.file.path, partial()).unwrap();
+        assert!(site.file.put_back().unwrap());
+        site.holds(FULL);
+        assert_eq!(site.files(), 1);
     }
 
     #[test]

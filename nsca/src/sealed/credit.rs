@@ -26,7 +26,7 @@ pub struct Credit {
 /// How much a receiver lets a sender have under way, uncommitted. It bounds what a session costs in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Results; default 4,096.
+    /// Results; default 16,384, so that usual ones keep coming while a slow disk commits those before.
     pub results: u32,
     /// Bytes of their frames; default 4 MiB.
     pub bytes: u32,
@@ -34,7 +34,7 @@ pub struct Window {
 
 impl Default for Window {
     fn default() -> Self {
-        Window { results: 4096, bytes: 4 << 20 }
+        Window { results: 16_384, bytes: 4 << 20 }
     }
 }
 
