@@ -87,12 +87,12 @@ fn a_standby_whose_master_is_not_there_takes_over_and_hands_back_when_it_comes()
     at_once(cases.into_iter().flatten(), |(kind, order)| {
         let mut pair = Pair::new(kind, Held::Nobody, "restart_grace = \"3s\"\nstale_after = \"3s\"\n");
         pair.boot(&[StandbyCore]);
-        let begun = Instant::now();
+        let before = Instant::now();
         pair.boot(&[StandbyDaemon]);
+        let up = Instant::now();
         pair.standby.wait_for_state("active");
-        let took = begun.elapsed();
-        // The daemon may take some time to begin, on a machine that is as busy as this one.
-        assert!(took >= Duration::from_secs(3) && took < Duration::from_secs(6), "{took:?}");
+        assert!(before.elapsed() >= Duration::from_secs(3), "{:?}", before.elapsed());
+        assert!(up.elapsed() < Duration::from_secs(5), "{:?}", up.elapsed());
         pair.standby.core.wait_for(true);
         pair.boot(&order);
         pair.is_right();
