@@ -366,7 +366,11 @@ mod tests {
         stage.fill();
         assert!(matches!(stage.file.write(b"a\n"), Err(CommandFileError::Full { .. })));
         assert!(!stage.file.wait_writable(Duration::from_millis(1)).unwrap());
-        let reader = std::thread::spawn(move || drain(&mut core));
+        // It stays open: a command file that nobody reads is not waited for.
+        let reader = std::thread::spawn(move || {
+            drain(&mut core);
+            core
+        });
         assert!(stage.file.wait_writable(Duration::from_secs(60)).unwrap());
         reader.join().unwrap();
     }
