@@ -135,7 +135,9 @@ fn ended_early(signal: Signal) {
         thread::sleep(Duration::from_millis(10));
     }
     let left = processes_in(&directory);
-    left.iter().for_each(|pid| drop(kill(*pid, Signal::SIGKILL)));
+    for pid in &left {
+        let _ = kill(*pid, Signal::SIGKILL);
+    }
     let _ = fs::remove_dir_all(directory);
     assert!(left.is_empty(), "{signal} leaves {left:?} behind");
 }
