@@ -24,7 +24,7 @@ pub(crate) fn measure(rounds: usize) -> Result<Vec<Row>> {
         let measure = format!("classic pair end to end, {METHOD}, {lanes}, results/s");
         Ok(Row::of(measure, comparison.per_second(RESULTS), target))
     };
-    Ok(vec![row(1, Target::Ratio(6.0))?])
+    Ok(vec![row(1, Target::Ratio(6.0))?, row(4, Target::Ratio(15.0))?])
 }
 
 fn stock() -> Result<Duration> {
@@ -42,12 +42,13 @@ fn prepare(directory: &Path, results: Results) -> Result<()> {
     OurSender::new(directory, METHOD, free_port()?, "sealed = \"off\"")?.start_with(results)?.terminate()
 }
 
-fn ours(prepared: &Path, _lanes: usize) -> Result<Duration> {
+fn ours(prepared: &Path, lanes: usize) -> Result<Duration> {
     let directory = tempfile::tempdir()?;
     let drain = Drain::new(directory.path().join("nagios.cmd"))?;
     let (_daemon, port) = our_receiver(directory.path(), METHOD, &drain.core(), "")?;
     copy(&prepared.join("master"), &directory.path().join("master"))?;
-    let sender = OurSender::new(directory.path(), METHOD, port, "sealed = \"off\"")?;
+    let destination = format!("sealed = \"off\"\nlanes = {lanes}");
+    let sender = OurSender::new(directory.path(), METHOD, port, &destination)?;
     let begin = Instant::now();
     let _sender = sender.start()?;
     Ok(drain.take(RESULTS).context("understudy")? - begin)

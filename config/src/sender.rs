@@ -20,6 +20,9 @@ use crate::{ConfigError, KeySource, secret};
 /// The most destinations of one sender. Each costs a connection and a place in the spool.
 const MAX_DESTINATIONS: usize = 64;
 
+/// The most lanes of one destination. Each costs a connection there, and 400 KiB here.
+const MAX_LANES: usize = 16;
+
 /// The longest name of a destination, in bytes: the spool keeps its place by this name.
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -87,6 +90,9 @@ pub struct Destination {
     pub key_source: Option<KeySource>,
     /// The size of packet that its daemon takes. Default: that of NSCA 2.9 and later.
     pub packet_size: PacketSize,
+    /// How many connections a classic session uses at the same time. Default: 1; most: 16. Results of one object share a
+    /// connection. A daemon that serves one connection after the other must not be given more than one.
+    pub lanes: usize,
 }
 
 #[derive(Deserialize)]
@@ -123,6 +129,7 @@ struct DestinationFile {
     sealed: Option<Spanned<secret::Sealed>>,
     #[serde(default)]
     legacy_2_7_mode: bool,
+    lanes: Option<Spanned<usize>>,
 }
 
 pub(crate) fn check(
@@ -227,8 +234,7 @@ impl DestinationFile {
         source: &Source<'_>,
         findings: &mut Findings,
     ) -> Result<Destination, ConfigError> {
-        let DestinationFile { name, address, encryption, password, password_file, key_file, sealed, legacy_2_7_mode } =
-            self;
+        let DestinationFile { name, address, encryption, password, password_file, key_file, sealed, .. } = self;
         if name.get_ref().is_empty() {
             return Err(source.at(name.span(), "a destination needs a name"));
         }
@@ -243,7 +249,17 @@ impl DestinationFile {
             secret,
             sealed,
             key_source,
-            packet_size: if legacy_2_7_mode { PacketSize::Legacy } else { PacketSize::Modern },
+            packet_size: if self.legacy_2_7_mode { PacketSize::Legacy } else { PacketSize::Modern },
+            lanes: lanes(self.lanes, source)?,
         })
+    }
+}
+
+fn lanes(set: Option<Spanned<usize>>, source: &Source<'_>) -> Result<usize, ConfigError> {
+    let Some(set) = set else { return Ok(1) };
+    match *set.get_ref() {
+        0 => Err(source.at(set.span(), "without lanes nothing would be sent: write 1, or leave it out")),
+        lanes @ 1..=MAX_LANES => Ok(lanes),
+        _ => Err(source.at(set.span(), format!("more than {MAX_LANES} lanes: the other side pays for each"))),
     }
 }

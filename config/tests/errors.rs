@@ -318,6 +318,9 @@ fn destination() {
     wrong(MASTER, address, "address = \"standby:70000\"", 11, "is not an address");
     wrong_addition(MASTER, address, "encryption = 99", 14, "");
     wrong_addition(MASTER, address, "legacy_2_7_mode = \"yes\"", 19, "expected a boolean");
+    wrong_addition(MASTER, address, "lanes = 0", 9, "nothing would be sent");
+    wrong_addition(MASTER, address, "lanes = 17", 9, "more than 16 lanes");
+    wrong_addition(MASTER, address, "lanes = \"two\"", 9, "invalid type");
     wrong_addition(MASTER, address, "password = \"x\"", 12, "exclude each other");
     let destination = &MASTER[MASTER.find("[[").unwrap()..];
     let error = Site::new().read(&format!("{MASTER}{destination}")).unwrap_err();

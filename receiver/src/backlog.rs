@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::core_watch::OwnTimes;
 use crate::counts::Counters;
 use crate::injector::Rule;
-use crate::journal::{Journal, Tail};
+use crate::journal::{Journal, Tail, UnderWay};
 use crate::memory;
 
 /// Where connections put results.
@@ -63,23 +63,39 @@ pub(crate) enum NotTaken {
     },
     #[error("the journal took not all results, the peer has to send them again: {0}")]
     Journal(#[from] spool::AppendCause),
-    #[error("writing the journal failed: {0}; please report this")]
-    Defect(#[from] tokio::task::JoinError),
+    #[error("writing the journal failed; please report this")]
+    Defect,
+}
+
+/// Results that are being taken. Journals take them also when this is dropped.
+pub(crate) enum Taking {
+    Done,
+    UnderWay(UnderWay),
+}
+
+impl Taking {
+    /// When this succeeds, the results are as safe as their kind of backlog makes them. If it fails, the first ones may have
+    /// been taken nevertheless.
+    pub(crate) async fn finish(self) -> Result<(), NotTaken> {
+        match self {
+            Taking::Done => Ok(()),
+            Taking::UnderWay(under_way) => under_way.outcome().await,
+        }
+    }
 }
 
 impl Backlog {
-    /// Takes all of `batch`, whose results are then as safe as this kind makes them. If it fails, the first ones may have been
-    /// taken nevertheless.
-    pub(crate) async fn push(&self, batch: Batch, counters: &Counters) -> Result<(), NotTaken> {
+    /// Begins to take all of `batch`. What was begun before by the same connection must have been finished.
+    pub(crate) async fn begin(&self, batch: Batch, counters: &Counters) -> Result<Taking, NotTaken> {
         match self {
             Backlog::Memory(queue) => {
                 let results: Vec<CheckResult> = batch.into_results().into_iter().map(|a| a.result).collect();
                 let count = results.len();
                 queue.push(results).await?;
                 counters.accepted.add(count);
-                Ok(())
+                Ok(Taking::Done)
             }
-            Backlog::Journal(journal) => journal.append(Arc::new(batch)).await,
+            Backlog::Journal(journal) => Ok(Taking::UnderWay(journal.begin_append(Arc::new(batch)))),
         }
     }
 }

@@ -13,11 +13,12 @@ use nsca::packet::Report;
 use nsca::sealed::{Now, STALE_AFTER, SealedError, Server, ServerSettings, Window};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::Pass;
-use crate::backlog::{Backlog, NotTaken};
+use crate::backlog::{Backlog, NotTaken, Taking};
 use crate::batch::Batch;
 use crate::counts::Cause;
 use crate::listener::{Entrance, Visitor};
@@ -25,8 +26,14 @@ use crate::sealed::Link;
 use crate::sessions::Entry;
 use crate::spoofing::Spoofing;
 
-/// How much is read at once: as much as a session buffers, four packets.
+/// How much is read at once to begin with: nearly four packets. Most clients send one.
 const READ_BYTES: usize = 16 << 10;
+
+/// How much is read at once from a client that filled the small buffer: sixty packets, which become one batch.
+const LARGE_READ_BYTES: usize = 256 << 10;
+
+/// As many connections may have a large buffer, 8 MiB together. The others go on with their small ones.
+pub(crate) const LARGE_BUFFERS: usize = 32;
 
 /// How long a connection may go on after the daemon was told to stop: the rest of what the peer is sending now.
 const LINGER_WHEN_STOPPING: Duration = Duration::from_secs(1);
@@ -37,6 +44,10 @@ pub(crate) struct Connection {
     visitor: Visitor,
     entry: Entry,
     spoofing: Option<Spoofing>,
+    /// The last batch, and how many results it has: while it is written, the next one is read and decrypted.
+    taking: (Taking, usize),
+    /// The right to a large buffer.
+    large: Option<OwnedSemaphorePermit>,
     pass: Pass,
 }
 
@@ -74,7 +85,8 @@ impl Connection {
         let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let spoofing = entrance.listener.strict_mode_spoofing.then(|| Spoofing::new(address.ip()));
         let entry = entrance.shared.sessions.enter(address);
-        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, pass }
+        let (taking, large) = ((Taking::Done, 0), None);
+        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, taking, large, pass }
     }
 
     /// Serves the peer to the end.
@@ -88,7 +100,12 @@ impl Connection {
         });
         let mut buffer = vec![0; READ_BYTES];
         let ended = match self.greet(&mut buffer, stopped.as_mut()).await {
-            Ok(Wish::Classic(session, came)) => self.serve(*session, buffer, came, stopped).await,
+            Ok(Wish::Classic(session, came)) => {
+                let served = self.serve(*session, buffer, came, stopped).await;
+                // Also after a packet that was refused: those before it count.
+                let taken = self.finish_taking().await;
+                served.and_then(|results| Ok(taken.map(|()| results)?))
+            }
             Ok(Wish::Sealed(server, came)) => return self.seal(server, &buffer[..came], stopping.clone()).await,
             Ok(Wish::Nothing) => Ok(0),
             Err(ended) => Err(ended),
@@ -174,11 +191,24 @@ impl Connection {
             }
             let taken = self.take(&mut session, &buffer[..n]).await?;
             results += taken;
+            if n == buffer.len() {
+                self.enlarge(&mut buffer);
+            }
             partial_since = match partial_since {
                 _ if session.buffered() == 0 => None,
                 Some(since) if taken == 0 => Some(since),
                 _ => Some(Instant::now()),
             };
+        }
+    }
+
+    /// Makes a buffer large that turned out to be small, if there is room for another large one.
+    fn enlarge(&mut self, buffer: &mut Vec<u8>) {
+        if self.large.is_none() {
+            self.large = self.visitor.entrance.shared.large_buffers.clone().try_acquire_owned().ok();
+        }
+        if self.large.is_some() {
+            buffer.resize(LARGE_READ_BYTES, 0);
         }
     }
 
@@ -200,18 +230,27 @@ impl Connection {
         }
     }
 
-    /// Takes the results of all packets that are complete, in one batch. Those before a packet that is refused count.
+    /// Begins to take the results of all packets that are complete, in one batch, when the batch before it is taken. Those
+    /// before a packet that is refused count.
     async fn take(&mut self, session: &mut ServerSession, bytes: &[u8]) -> Result<usize, Ended> {
         let (mut results, mut packets) = (Vec::new(), 0);
         let refused = self.decode(session, bytes, &mut results, &mut packets).err();
         self.drop_spoofed(&mut results).await;
         if !results.is_empty() {
+            self.finish_taking().await?;
             let (count, shared) = (results.len(), &self.visitor.entrance.shared);
             let batch = Batch::classic(results, &shared.nowhere);
-            shared.backlog.push(batch, &shared.counters).await?;
-            self.entry.accept(count);
+            self.taking = (shared.backlog.begin(batch, &shared.counters).await?, count);
         }
         refused.map_or(Ok(packets), |error| Err(error.into()))
+    }
+
+    /// Waits until everything is taken that was begun.
+    async fn finish_taking(&mut self) -> Result<(), NotTaken> {
+        let (taking, count) = std::mem::replace(&mut self.taking, (Taking::Done, 0));
+        taking.finish().await?;
+        self.entry.accept(count);
+        Ok(())
     }
 
     /// Decodes what has come, up to a packet that is refused.

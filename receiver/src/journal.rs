@@ -15,6 +15,7 @@
 //! last [`spool::POSITIONS_WITHIN`] when the process is killed: that is injected twice.
 
 mod forward;
+mod orders;
 mod picker;
 mod stretch;
 mod tail;
@@ -29,18 +30,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nagios::Timestamp;
 use spool::{Keep, NoShrink, OpenError, Options, Recovery, Spool, Trouble};
-use tokio::sync::{Notify, OwnedMutexGuard, watch};
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::backlog::NotTaken;
 use crate::batch::Batch;
 use crate::counts::Counters;
 use crate::episode::Episode;
-use crate::ledger::{Ledger, Records};
+use crate::ledger::{Fingerprints, Ledger, Records};
 use crate::peers::Keeper;
 use crate::status::JournalStatus;
 
 pub(crate) use forward::{Forward, Portion};
+pub(crate) use orders::UnderWay;
 pub(crate) use tail::Tail;
 
 /// Who reads the journal.
@@ -57,6 +59,8 @@ pub(crate) struct Journal {
     peers: Arc<Keeper>,
     /// Locked after the spool.
     ledger: Mutex<Ledger>,
+    fingerprints: Fingerprints,
+    orders: Mutex<orders::Orders>,
     counters: Arc<Counters>,
     /// Wakes the tail.
     appended: Notify,
@@ -88,7 +92,9 @@ impl Journal {
         let journal = Arc::new(Journal {
             spool: Arc::new(tokio::sync::Mutex::new(spool)),
             peers,
+            fingerprints: ledger.fingerprints(),
             ledger: Mutex::new(ledger),
+            orders: Mutex::default(),
             counters,
             appended: Notify::new(),
             appended_for_relay: Notify::new(),
@@ -118,17 +124,7 @@ impl Journal {
         }
     }
 
-    /// Takes the results of `batch`, but for those that it has already, and those that are older than what another origin
-    /// has told. If it fails, the first ones may have been taken nevertheless; a sealed sender's batch can then be
-    /// appended again, and only the others are taken.
-    pub(crate) async fn append(self: &Arc<Self>, batch: Arc<Batch>) -> Result<(), NotTaken> {
-        let records = Records::encode(&batch, &locked(&self.ledger).fingerprints());
-        let spool = self.spool.clone().lock_owned().await;
-        let journal = self.clone();
-        tokio::task::spawn_blocking(move || journal.write(spool, &batch, records)).await?
-    }
-
-    fn write(&self, mut spool: OwnedMutexGuard<Spool>, batch: &Batch, records: Records) -> Result<(), NotTaken> {
+    fn write(&self, spool: &mut Spool, batch: &Batch, records: Records) -> Result<(), NotTaken> {
         let (now, second) = (Instant::now(), Timestamp::from(SystemTime::now()).seconds());
         let had = match batch.source() {
             None => 0,
@@ -138,15 +134,11 @@ impl Journal {
                 None => return Ok(()),
             },
         };
-        let appended = locked(&self.ledger).append(&mut spool, batch, records, had, now, second);
+        let appended = locked(&self.ledger).append(spool, batch, records, had, now, second);
         if let Some((source, session)) = batch.source() {
             self.peers.lock().take(source, session, appended.through);
         }
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());
-        drop(spool);
-        self.appended.notify_one();
-        self.appended_for_relay.notify_one();
-        self.dirty.notify_one();
         self.counters.accepted.add(appended.taken);
         self.counters.repeated.add(appended.repeated);
         self.counters.older.add(appended.older);
@@ -159,6 +151,13 @@ impl Journal {
         }
         self.tell_appending(appended.outcome.as_ref().err(), now);
         Ok(appended.outcome?)
+    }
+
+    /// Wakes all who wait for results.
+    fn note_appended(&self) {
+        self.appended.notify_one();
+        self.appended_for_relay.notify_one();
+        self.dirty.notify_one();
     }
 
     fn tell_appending(&self, error: Option<&spool::AppendCause>, now: Instant) {

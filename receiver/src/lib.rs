@@ -56,7 +56,7 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nsca::sealed::{CoreVerdict, Duty, NodeName};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -146,6 +146,8 @@ struct Shared {
     hearing: Hearing,
     own: watch::Sender<Own>,
     catching_up: Arc<CatchingUp>,
+    /// For connections that send much.
+    large_buffers: Arc<Semaphore>,
     limits: config::Limits,
 }
 
@@ -186,6 +188,7 @@ impl Receiver {
             hearing: Hearing::default(),
             own: watch::Sender::default(),
             catching_up: injector.catching_up().clone(),
+            large_buffers: Arc::new(Semaphore::new(connection::LARGE_BUFFERS)),
             limits: config.limits,
         });
         let (tasks, stopping) = (TaskTracker::new(), CancellationToken::new());

@@ -25,6 +25,8 @@ pub(crate) struct Tap {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) results: Vec<CheckResult>,
+    /// Of each result.
+    pub(crate) sequences: Vec<u64>,
     /// Where to read on: above the last result.
     pub(crate) end: u64,
 }
@@ -58,7 +60,8 @@ impl Tap {
         }
         let batch = self.reader.next_batch(&state.spool)?;
         drop(state);
-        let (mut results, mut skipped, mut reason, mut end) = (Vec::new(), 0, None, None);
+        let (mut results, mut sequences) = (Vec::new(), Vec::new());
+        let (mut skipped, mut reason, mut end) = (0, None, None);
         for damage in batch.damage().entries() {
             let place = (damage.file.clone(), damage.offset);
             if place > self.counted_damage {
@@ -73,7 +76,10 @@ impl Tap {
                 break;
             }
             match stored::decode(record.payload) {
-                Ok((result, _origin)) => results.push(result),
+                Ok((result, _origin)) => {
+                    results.push(result);
+                    sequences.push(record.sequence);
+                }
                 Err(error) if record.sequence > self.counted_through => {
                     skipped += 1;
                     reason = Some(error.to_string());
@@ -86,6 +92,6 @@ impl Tap {
         if let Some(skipped) = self.complaint.count(skipped, Instant::now()) {
             warn!(destination, skipped, reason, "results in the spool cannot be read and were skipped");
         }
-        Ok(Waiting { results, end: end.unwrap_or(self.reader.next_sequence()) })
+        Ok(Waiting { results, sequences, end: end.unwrap_or(self.reader.next_sequence()) })
     }
 }

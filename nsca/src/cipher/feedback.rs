@@ -191,11 +191,11 @@ impl<C: BlockSizeUser> BlockCipherEncClosure for Decryption<'_, C> {
 
         let parallel = B::ParBlocksSize::USIZE;
         let mut end = bytes.len();
+        let mut blocks = ParBlocks::<B>::default();
         while end >= size + parallel {
             end -= parallel;
-            let mut blocks = ParBlocks::<B>::default();
-            for (i, block) in blocks.iter_mut().enumerate() {
-                *block = block_at::<B>(bytes, end + i - size);
+            for (block, register) in blocks.iter_mut().zip(bytes[end - size..].windows(size)) {
+                block.copy_from_slice(register);
             }
             backend.encrypt_par_blocks_inplace(&mut blocks);
             for (byte, block) in bytes[end..].iter_mut().zip(&blocks) {

@@ -95,16 +95,63 @@ impl ClientSession {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Truncated {
-        let State::Ready { init, since, keystream } = &mut self.state else {
+        let start = out.len();
+        let truncated = self.encode_plain(code, host, service, output, now, out);
+        ClientSession::encrypt_together(&mut [(self, &mut out[start..])]);
+        truncated
+    }
+
+    /// As [`encode`](Self::encode), but does not encrypt the packet:
+    /// [`encrypt_together`](Self::encrypt_together) has to, before any other packet of the session is encoded with
+    /// [`encode`](Self::encode).
+    ///
+    /// # Panics
+    ///
+    /// Before [`is_ready`](Self::is_ready).
+    pub fn encode_plain(
+        &mut self,
+        code: i16,
+        host: &[u8],
+        service: &[u8],
+        output: &[u8],
+        now: Instant,
+        out: &mut Vec<u8>,
+    ) -> Truncated {
+        let State::Ready { init, since, .. } = &self.state else {
             panic!("encode is called when is_ready says so");
         };
         let elapsed = now.saturating_duration_since(*since).as_secs();
         let timestamp = init.timestamp.saturating_add(u32::try_from(elapsed).unwrap_or(u32::MAX));
-        let start = out.len();
-        let report = Report { timestamp, code, host, service, output };
-        let truncated = report.encode(self.size, &mut self.filler, out);
-        keystream.begin_packet();
-        keystream.encrypt(&mut out[start..]);
-        truncated
+        Report { timestamp, code, host, service, output }.encode(self.size, &mut self.filler, out)
+    }
+
+    /// Encrypts packets of several sessions, whole ones in the order of their encoding. Sessions with clones of one
+    /// [`Secret`] take little longer than the one with most packets: see [`Keystream::encrypt_together`].
+    ///
+    /// # Panics
+    ///
+    /// When one of them is not [ready](Self::is_ready).
+    pub fn encrypt_together(sessions: &mut [(&mut ClientSession, &mut [u8])]) {
+        let mut queues: Vec<_> = sessions
+            .iter_mut()
+            .map(|(session, packets)| {
+                let State::Ready { keystream, .. } = &mut session.state else {
+                    panic!("there are no packets of a session that is not ready");
+                };
+                (keystream, packets.chunks_mut(session.size.bytes()))
+            })
+            .collect();
+        loop {
+            let next = queues.iter_mut().filter_map(|(keystream, packets)| {
+                let packet = packets.next()?;
+                keystream.begin_packet();
+                Some((&mut ***keystream, packet))
+            });
+            let mut next: Vec<_> = next.collect();
+            if next.is_empty() {
+                return;
+            }
+            Keystream::encrypt_together(&mut next);
+        }
     }
 }

@@ -259,3 +259,32 @@ fn encode_mixed(secret: &Secret, packets: &[(PacketSize, Said)]) -> Vec<u8> {
     }
     sent
 }
+
+/// Sessions with numbers of packets of their own, with every method.
+#[test]
+fn packets_that_are_encrypted_together_are_those_that_are_encrypted_alone() {
+    let began = Instant::now();
+    for method in Method::all() {
+        let secret = Secret::new(method, PASSWORD);
+        let begin = |seed: u8| {
+            let mut client = ClientSession::new(secret.clone(), PacketSize::Legacy, u64::from(seed));
+            client.handle_bytes(&ServerSession::new(secret.clone(), iv(seed), NOW, None).init_packet(), began).unwrap();
+            client
+        };
+        let mut sessions: Vec<_> = [3u8, 0, 1, 2].map(|packets| (begin(packets), Vec::new(), packets)).into();
+        let mut alone = Vec::new();
+        for (together, plain, packets) in &mut sessions {
+            let (mut session, mut expected) = (begin(*packets), Vec::new());
+            for number in 0..*packets {
+                let output = [number; 100];
+                assert!(!session.encode(0, b"host", b"service", &output, began, &mut expected).any());
+                assert!(!together.encode_plain(0, b"host", b"service", &output, began, plain).any());
+            }
+            alone.push(expected);
+        }
+        let mut pairs: Vec<_> = sessions.iter_mut().map(|(session, plain, _)| (session, &mut plain[..])).collect();
+        ClientSession::encrypt_together(&mut pairs);
+        let together: Vec<_> = sessions.into_iter().map(|(_, packets, _)| packets).collect();
+        assert_eq!(together, alone, "{method}");
+    }
+}

@@ -473,7 +473,7 @@ impl Link {
 /// Waits for a batch that is under way; for ever if none is.
 async fn appended(appending: &mut Appending) -> Result<(), NotTaken> {
     match appending {
-        Appending::UnderWay(_, task) => task.await?,
+        Appending::UnderWay(_, task) => task.await.unwrap_or(Err(NotTaken::Defect)),
         Appending::Nothing | Appending::Failed(..) => std::future::pending().await,
     }
 }

@@ -27,27 +27,44 @@ pub(crate) const PROOF_TIME: Duration = Duration::from_millis(500);
 pub(crate) struct Connection {
     stream: TcpStream,
     session: ClientSession,
-    /// Encrypted packets that are not written yet.
+    /// Packets that are not written yet; encrypted up to here.
     packets: Vec<u8>,
+    encrypted: usize,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, session: ClientSession) -> Connection {
-        Connection { stream, session, packets: Vec::new() }
+        Connection { stream, session, packets: Vec::new(), encrypted: 0 }
     }
 
-    /// Encrypts a result for the next [`write`](Connection::write).
+    /// Makes a packet of a result, to be [encrypted](Connection::encrypt_together) and then
+    /// [written](Connection::write).
     pub(crate) fn encode(&mut self, result: &CheckResult, now: Instant) -> Truncated {
         let host = result.object.host().as_bytes();
         let service = result.object.service().map_or(&b""[..], |service| service.as_bytes());
         // The packet holds the true text: escaping it for the command file is the daemon's work.
         let text = result.output.to_text();
-        self.session.encode(result.code.get(), host, service, &text, now, &mut self.packets)
+        self.session.encode_plain(result.code.get(), host, service, &text, now, &mut self.packets)
     }
 
+    /// Encrypts what is not encrypted yet.
+    pub(crate) fn encrypt_together<'c>(connections: impl Iterator<Item = &'c mut Connection>) {
+        let mut plain: Vec<_> = connections
+            .map(|Connection { session, packets, encrypted, .. }| {
+                let plain = &mut packets[*encrypted..];
+                *encrypted += plain.len();
+                (session, plain)
+            })
+            .collect();
+        ClientSession::encrypt_together(&mut plain);
+    }
+
+    /// Writes what is encrypted, which has to be everything.
     pub(crate) async fn write(&mut self) -> Result<(), LinkError> {
-        let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.packets)).await;
+        debug_assert_eq!(self.encrypted, self.packets.len(), "nothing leaves in plain text");
+        let written = timeout(WRITE_TIMEOUT, self.stream.write_all(&self.packets[..self.encrypted])).await;
         self.packets.clear();
+        self.encrypted = 0;
         written.map_err(|_| LinkError::Stalled(WRITE_TIMEOUT))?.map_err(LinkError::Refused)
     }
 
@@ -63,12 +80,16 @@ impl Connection {
         }
     }
 
-    /// Ends our side and waits until the daemon has read everything.
-    pub(crate) async fn finish(mut self) -> Result<(), LinkError> {
+    /// Ends our side.
+    pub(crate) async fn end(&mut self) -> Result<(), LinkError> {
         if self.is_closed_early() {
             return Err(LinkError::ClosedEarly);
         }
-        self.stream.shutdown().await.map_err(LinkError::Refused)?;
+        self.stream.shutdown().await.map_err(LinkError::Refused)
+    }
+
+    /// Waits until the daemon has read everything, after [`end`](Connection::end).
+    pub(crate) async fn closed(mut self) -> Result<(), LinkError> {
         timeout(CLOSE_TIMEOUT, self.read_to_end()).await.map_err(|_| LinkError::NotClosed(CLOSE_TIMEOUT))?
     }
 

@@ -79,6 +79,29 @@ pub(crate) async fn greet(
     greeted.map_err(|_| LinkError::NoInit(INIT_TIMEOUT))?
 }
 
+/// Another classic session with a daemon that began one already.
+pub(crate) async fn begin_classic(
+    address: SocketAddr,
+    mut session: ClientSession,
+) -> Result<(TcpStream, ClientSession), LinkError> {
+    let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let connected = connected.unwrap_or(Err(io::ErrorKind::TimedOut.into()));
+    let mut stream = connected.map_err(|source| LinkError::Connect { address, source })?;
+    let init = async {
+        let mut init = [0; INIT_BYTES];
+        while !session.is_ready() {
+            match stream.read(&mut init).await {
+                Ok(bytes) if bytes > 0 => session.handle_bytes(&init[..bytes], Instant::now())?,
+                // A reset at this place means what a close means: nothing was refused yet.
+                _ => return Err(LinkError::from(session.handle_eof().expect_err("the init packet is not complete"))),
+            };
+        }
+        Ok(())
+    };
+    timeout(INIT_TIMEOUT, init).await.map_err(|_| LinkError::NoInit(INIT_TIMEOUT))??;
+    Ok((stream, session))
+}
+
 async fn read_init(
     stream: &mut TcpStream,
     address: SocketAddr,

@@ -3,9 +3,11 @@
 //! Each connection becomes what the init packet says: a sealed session, which stays open, or a classic one, which carries a batch.
 //!
 //! Invariants:
-//! - there is at most one connection at a time: old daemons serve them one after the other;
-//! - in a classic session, the link's position in the spool moves past a result only after the daemon closed the connection
-//!   cleanly, which it does when it has read everything; else the whole batch is sent again, in order, after a pause;
+//! - there is at most one connection at a time, since old daemons serve them one after the other; or in classic sessions as
+//!   many as the destination has lanes, and all results of an object travel in the same lane;
+//! - in a classic session, the link's position in the spool moves past a result only after the daemon closed its
+//!   connection cleanly, which it does when it has read everything; else the whole batch of the lane is sent again, in
+//!   order, after a pause, and the position stays behind it, however far the other lanes are;
 //! - in a sealed session it moves as the peer acknowledges;
 //! - results may therefore arrive twice, and never out of order.
 
@@ -14,6 +16,7 @@ mod classic;
 mod connect;
 mod error;
 mod failures;
+mod lanes;
 mod record;
 mod sealed;
 #[cfg(test)]
@@ -56,9 +59,10 @@ pub(crate) use sealed::FAREWELL_TIME;
 
 use error::LinkError;
 use failures::Failures;
+use lanes::Lanes;
 
-/// How many results are encoded before they are written; bounds the memory of one link to some 400 KiB. Not fewer:
-/// a stock daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
+/// How many results are encoded for each lane before they are written; bounds its memory to some 400 KiB. Not fewer: a stock
+/// daemon that finds part of a packet sleeps for a second, and that happens less often with large writes.
 const RESULTS_PER_WRITE: usize = 100;
 
 /// What all links have in common.
@@ -101,6 +105,8 @@ pub(crate) struct Link<R> {
     stale_after: Duration,
     /// Whether the last connection was taken for a classic one: there is nothing to stay connected for.
     is_classic: bool,
+    /// Of each lane: all its results up to this sequence are confirmed in classic sessions.
+    confirmed: Vec<u64>,
     /// Whether the daemon has taken a packet that it could have refused since the last failure.
     proven: bool,
     random: StdRng,
@@ -108,7 +114,8 @@ pub(crate) struct Link<R> {
     truncations: Throttle,
 }
 
-/// A batch that was delivered.
+/// A batch, or the part of it that was delivered.
+#[derive(Default)]
 struct Delivery {
     results: usize,
     /// The sequence after its last result.
@@ -127,6 +134,7 @@ impl<R: Resolve + Sync> Link<R> {
         let mut random = StdRng::seed_from_u64(seed);
         let history = History::new(&shared.outbox.lock().spool, &destination.name);
         Link {
+            confirmed: vec![0; destination.lanes],
             destination,
             resolver,
             index,
@@ -210,12 +218,11 @@ impl<R: Resolve + Sync> Link<R> {
             Greeted::Classic(session) => {
                 self.is_classic = true;
                 self.record.note_classic();
-                let delivery = tokio::select! {
-                    delivery = self.deliver(Connection::new(stream, session)) => delivery?,
-                    () = stop.hurry.cancelled() => return Ok(()),
-                };
-                self.delivered(&delivery).await;
-                Ok(())
+                let lanes = Lanes::new(Connection::new(stream, session), peer, self.destination.lanes);
+                tokio::select! {
+                    delivered = self.deliver(lanes) => delivered,
+                    () = stop.hurry.cancelled() => Ok(()),
+                }
             }
             Greeted::Sealed(client, early) => {
                 self.is_classic = false;
@@ -262,34 +269,89 @@ impl<R: Resolve + Sync> Link<R> {
         outcome
     }
 
-    /// A batch, over a classic session.
-    async fn deliver(&mut self, mut connection: Connection) -> Result<Delivery, LinkError> {
-        let mut delivery = Delivery { results: 0, end: 0 };
+    /// A batch, over classic sessions.
+    async fn deliver(&mut self, mut lanes: Lanes) -> Result<(), LinkError> {
+        let mut sent = Delivery::default();
+        // Of each lane.
+        let mut counts = vec![0; self.confirmed.len()];
         let opened = Instant::now();
         loop {
-            let waiting = self.read(&delivery).await?;
-            for result in &waiting.results {
-                let truncated = connection.encode(result, Instant::now());
-                self.note_truncation(result, truncated);
-            }
-            connection.write().await?;
-            delivery.results += waiting.results.len();
-            delivery.end = waiting.end;
-            let is_full = delivery.results >= self.batch_size.results() || opened.elapsed() >= batch::MAX_TIME;
-            if is_full || !self.more_arrives(delivery.end).await {
+            let waiting = self.read(&sent).await?;
+            self.encode(&mut lanes, &waiting, &mut counts).await;
+            lanes.write().await;
+            sent.results += waiting.results.len();
+            sent.end = waiting.end;
+            let is_full = sent.results >= self.batch_results() || opened.elapsed() >= batch::MAX_TIME;
+            if is_full || lanes.has_failed() || !self.more_arrives(sent.end).await {
                 break;
             }
         }
-        if !self.proven && delivery.results > 0 {
-            connection.prove().await?;
+        if !self.proven && !lanes.has_failed() && sent.results > 0 {
+            lanes.prove().await;
         }
-        connection.finish().await?;
-        Ok(delivery)
+        let outcomes = lanes.finish().await;
+        self.note_outcomes(outcomes, &counts, sent.end).await
+    }
+
+    /// Makes packets of what waits, but for what a lane has delivered when another one failed.
+    async fn encode(&mut self, lanes: &mut Lanes, waiting: &Waiting, counts: &mut [usize]) {
+        for (result, sequence) in waiting.results.iter().zip(&waiting.sequences) {
+            let lane = lanes.of(&result.object);
+            if *sequence <= self.confirmed[lane] {
+                continue;
+            }
+            let Destination { secret, packet_size, .. } = &self.destination;
+            let random = &mut self.random;
+            lanes.open(lane, || ClientSession::new(secret.clone(), *packet_size, random.next_u64())).await;
+            if let Some(truncated) = lanes.encode(lane, result, Instant::now()) {
+                counts[lane] += 1;
+                self.note_truncation(result, truncated);
+            }
+        }
+    }
+
+    /// Moves on as far as all lanes have come.
+    async fn note_outcomes(
+        &mut self,
+        outcomes: Vec<Result<(), LinkError>>,
+        counts: &[usize],
+        end: u64,
+    ) -> Result<(), LinkError> {
+        let (mut delivered, mut failure) = (0, None);
+        for ((outcome, confirmed), count) in outcomes.into_iter().zip(&mut self.confirmed).zip(counts) {
+            match outcome {
+                Ok(()) => {
+                    *confirmed = (*confirmed).max(end.saturating_sub(1));
+                    delivered += count;
+                }
+                Err(error) => {
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        let all = self.confirmed.iter().min().expect("there is at least one lane");
+        let delivery = Delivery { results: delivered, end: all + 1 };
+        match failure {
+            None => {
+                self.delivered(&delivery).await;
+                Ok(())
+            }
+            Some(error) => {
+                self.record.note_delivered(delivery.results);
+                self.shared.outbox.confirm(self.index, delivery.end).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// How many results a batch has at most.
+    fn batch_results(&self) -> usize {
+        self.batch_size.results() * self.destination.lanes
     }
 
     /// What comes after what is on its way.
     async fn read(&self, delivery: &Delivery) -> Result<Waiting, LinkError> {
-        let room = (self.batch_size.results() - delivery.results).min(RESULTS_PER_WRITE);
+        let room = (self.batch_results() - delivery.results).min(RESULTS_PER_WRITE * self.destination.lanes);
         Ok(self.shared.outbox.read(self.index, delivery.end, room).await?)
     }
 

@@ -1,4 +1,4 @@
-//! An NSCA daemon that does what a script says, one connection after the other, as `nsca --daemon` does.
+//! An NSCA daemon that does what a script says, one connection after the other, as `nsca --daemon` does, or all at once.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -39,6 +39,15 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// `script` is for the first connections; later ones are taken.
     pub(crate) fn start(address: &str, secret: Secret, script: &[Act]) -> Daemon {
+        Daemon::start_as(address, secret, script, false)
+    }
+
+    /// As [`start`](Daemon::start); many connections are served at the same time.
+    pub(crate) fn start_for_many(address: &str, secret: Secret, script: &[Act]) -> Daemon {
+        Daemon::start_as(address, secret, script, true)
+    }
+
+    fn start_as(address: &str, secret: Secret, script: &[Act], at_once: bool) -> Daemon {
         let listener = TcpListener::bind(address).unwrap();
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
@@ -52,8 +61,14 @@ impl Daemon {
                         return;
                     }
                     let act = script.pop_front().unwrap_or(Act::Take);
-                    if let Some(results) = serve(stream.unwrap(), &secret, act) {
-                        taken.lock().unwrap().push(results);
+                    let (stream, secret, taken) = (stream.unwrap(), secret.clone(), Arc::clone(&taken));
+                    let serving = std::thread::spawn(move || {
+                        if let Some(results) = serve(stream, &secret, act) {
+                            taken.lock().unwrap().push(results);
+                        }
+                    });
+                    if !at_once {
+                        serving.join().unwrap();
                     }
                 }
             }

@@ -57,6 +57,7 @@ pub(crate) fn destination(name: &str, address: &str) -> Destination {
         sealed: Policy::Off,
         key_source: None,
         packet_size: PacketSize::Modern,
+        lanes: 1,
     }
 }
 

@@ -35,6 +35,7 @@ impl<R: Resolve + Sync> Stage<R> {
             sealed,
             key_source: None,
             packet_size: PacketSize::Modern,
+            lanes: 1,
         };
         let abilities = Arc::new(Abilities::open(directory.path(), std::slice::from_ref(&destination.name)).unwrap());
         let record = Arc::new(Record::default());

@@ -19,6 +19,7 @@ async fn sender(directory: &Path, address: SocketAddr, sealed: Policy) -> Sender
         sealed,
         key_source: None,
         packet_size: PacketSize::Modern,
+        lanes: 1,
     };
     let config = config::Sender {
         socket: directory.join("ocsp.sock"),
