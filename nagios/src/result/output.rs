@@ -50,7 +50,7 @@ impl PluginOutput {
     ///
     /// Kept byte for byte, except that a raw LF becomes `\n`, and NULs are dropped.
     pub fn from_escaped(bytes: &[u8]) -> Self {
-        if !bytes.iter().any(|byte| ends_lines(*byte)) {
+        if memchr::memchr2(0, b'\n', bytes).is_none() {
             return Self(bytes.to_vec());
         }
         let mut escaped = Vec::with_capacity(bytes.len() + 16);
@@ -106,14 +106,17 @@ pub fn unescape(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn escape(text: &[u8], escaped: &mut Vec<u8>) {
-    for &byte in text {
-        match byte {
+    let mut rest = text;
+    while let Some(at) = memchr::memchr3(b'\n', b'\\', 0, rest) {
+        escaped.extend_from_slice(&rest[..at]);
+        match rest[at] {
             b'\n' => escaped.extend_from_slice(b"\\n"),
             b'\\' => escaped.extend_from_slice(b"\\\\"),
-            _ if ends_lines(byte) => {}
-            _ => escaped.push(byte),
+            _ => {} // A NUL is dropped.
         }
+        rest = &rest[at + 1..];
     }
+    escaped.extend_from_slice(rest);
 }
 
 /// Bytes that end a line or a C string somewhere on the way to a core.
