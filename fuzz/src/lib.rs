@@ -10,10 +10,12 @@
 mod command;
 mod control_request;
 mod handover;
+mod log;
 mod main_config;
 mod packet;
 mod perfdata;
 mod pieces;
+mod record;
 mod sealed_frames;
 mod session;
 mod session_pair;
@@ -25,9 +27,11 @@ mod submission;
 pub use command::command;
 pub use control_request::control_request;
 pub use handover::handover;
+pub use log::log;
 pub use main_config::main_config;
 pub use packet::packet;
 pub use perfdata::perfdata;
+pub use record::record;
 pub use sealed_frames::sealed_frames;
 pub use session::session;
 pub use session_pair::session_pair;
@@ -39,13 +43,15 @@ pub use status::status;
 pub type Invariant = fn(&[u8]);
 
 /// Every invariant by the name of its target and of its folder in `corpus/`.
-pub const TARGETS: [(&str, Invariant); 12] = [
+pub const TARGETS: [(&str, Invariant); 14] = [
     ("command", command),
     ("control_request", control_request),
     ("handover", handover),
+    ("log", log),
     ("main_config", main_config),
     ("packet", packet),
     ("perfdata", perfdata),
+    ("record", record),
     ("sealed_frames", sealed_frames),
     ("session", session),
     ("session_pair", session_pair),

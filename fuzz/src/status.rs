@@ -89,6 +89,12 @@ fn look_at(block: &Block<'_>) {
         let _ = (program.program_start(), program.pid(), program.enable_notifications());
         let _ = (program.active_service_checks_enabled(), program.active_host_checks_enabled());
     }
+    let remark = block.comment().map(|it| (it.author, it.text)).or(block.downtime().map(|it| (it.author, it.text)));
+    if let Some((author, text)) = remark {
+        assert!(![author.as_bytes(), text.as_bytes()].concat().iter().any(u8::is_ascii_control));
+        assert!(!author.as_bytes().contains(&b';'), "{author:?}");
+    }
+    assert_eq!(block.memory().is_some(), block.object_status().is_some());
     if let Some(object) = block.object_status() {
         let _ = (object.has_been_checked(), object.state(), object.state_type(), object.check_type());
         let _ = (object.current_attempt(), object.last_check(), object.object());

@@ -331,6 +331,21 @@ strange {
     }
 
     #[test]
+    fn blocks_that_lie_across_two_buffers_are_whole() {
+        let blocks = BUFFER_BYTES / 50;
+        let file: String = (0..blocks)
+            .map(|number| format!("info {{\n\tnumber={number}\n\ttext={}\n\t}}\n", "x".repeat(number % 300)))
+            .collect();
+        assert!(file.len() > 2 * BUFFER_BYTES);
+        let read = read_all(file.as_bytes()).unwrap();
+        assert_eq!(read.len(), blocks);
+        for (number, (_, fields)) in read.iter().enumerate() {
+            assert_eq!(fields[0].1, number.to_string().as_bytes());
+            assert_eq!(fields[1].1, vec![b'x'; number % 300]);
+        }
+    }
+
+    #[test]
     fn an_output_full_of_keys_costs_little() {
         let output = "last_check=".repeat(MAX_BLOCK_BYTES / 11 - 10);
         let file = format!("info {{\n\tplugin_output={output}\n\tlast_check=7\n\t}}\n");

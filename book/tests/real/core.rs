@@ -16,8 +16,10 @@ use nix::unistd::Pid;
 /// How long a slow machine may take for what takes the core a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Every core has one host, `web`, and these services: the name, and how many attempts it has.
-const SERVICES: [(&str, u32); 3] = [("once", 1), ("slow", 5), ("other", 1)];
+/// Every core has one host, `web`, and some services: the name, and how many attempts it has.
+pub(crate) type Services<'a> = &'a [(&'a str, u32)];
+
+const SERVICES: Services<'_> = &[("once", 1), ("slow", 5), ("other", 1)];
 
 /// A core, which ends with it.
 pub(crate) struct Core {
@@ -35,17 +37,17 @@ pub(crate) struct Picture {
 impl Core {
     /// A core that notifies, as a master's does.
     pub(crate) fn master() -> Self {
-        Self::new("enable_notifications=1\n")
+        Self::new("enable_notifications=1\n", SERVICES)
     }
 
     /// A core that does not.
     pub(crate) fn standby() -> Self {
-        Self::new("enable_notifications=0\n")
+        Self::new("enable_notifications=0\n", SERVICES)
     }
 
-    fn new(settings: &str) -> Self {
+    pub(crate) fn new(settings: &str, services: Services<'_>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        write_configuration(directory.path(), settings);
+        write_configuration(directory.path(), settings, services);
         let mut core = Self { directory, process: None };
         core.start();
         core
@@ -198,7 +200,7 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 
 pub(crate) const FLAVOUR: Flavour = Flavour::Nagios4;
 
-fn write_configuration(directory: &Path, settings: &str) {
+fn write_configuration(directory: &Path, settings: &str, services: Services<'_>) {
     for name in ["spool", "archive", "temp"] {
         fs::create_dir(directory.join(name)).unwrap();
     }
@@ -228,10 +230,10 @@ fn write_configuration(directory: &Path, settings: &str) {
          retain_state_information=1\nuse_retained_program_state=0\nretention_update_interval=60\ncheck_workers=1\n",
     );
     fs::write(directory.join("nagios.cfg"), main).unwrap();
-    fs::write(directory.join("objects.cfg"), objects()).unwrap();
+    fs::write(directory.join("objects.cfg"), objects(services)).unwrap();
 }
 
-fn objects() -> String {
+fn objects(services: Services<'_>) -> String {
     const COMMON: &str = " check_command nothing\n check_period always\n active_checks_enabled 0\n contacts admin\n \
                           notification_interval 10000\n notification_period always\n";
     let mut objects = "define command {\n command_name nothing\n command_line /bin/true\n}\n\
@@ -247,7 +249,7 @@ fn objects() -> String {
     );
     objects
         .push_str(&format!("define host {{\n host_name web\n address 127.0.0.1\n max_check_attempts 3\n{COMMON}}}\n"));
-    for (service, attempts) in SERVICES {
+    for (service, attempts) in services {
         objects.push_str(&format!(
             "define service {{\n host_name web\n service_description {service}\n max_check_attempts {attempts}\n{COMMON}}}\n"
         ));

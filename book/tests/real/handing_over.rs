@@ -15,7 +15,7 @@ use nix::sys::signal::Signal;
 use crate::core::{Core, FLAVOUR, host, now, object, wait_for};
 
 /// Gives `core` what it inherits from `book` and enables its notifications, as a daemon would.
-fn hand_over(core: &Core, book: &Book) -> Outcome {
+pub(crate) fn hand_over(core: &Core, book: &Book) -> Outcome {
     let program_start = Timestamp::from_seconds(core.picture().unwrap().program_start);
     let settings = Settings {
         flavour: FLAVOUR,

@@ -8,3 +8,4 @@ mod core;
 mod following;
 mod handing_over;
 mod mirroring;
+mod oracle;

@@ -35,7 +35,7 @@ pub struct RetentionError {
 
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "is it this core's state_retention_file, and did the core ever save?",
+        io::ErrorKind::NotFound => "is it this core's state_retention_file?",
         io::ErrorKind::PermissionDenied => "run as the core's user, who may write its directory",
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on its disk",
         _ => "check the file and its disk",
@@ -48,10 +48,11 @@ impl RetentionFile {
         Self { path }
     }
 
-    /// Puts `contents` in its place, with its owner and mode, and keeps what was there.
+    /// Puts `contents` in its place, with its owner and mode, and keeps what was there. If there was none, because the core has
+    /// not saved yet, it gets the directory's owner, and no rights for others.
     ///
     /// # Errors
-    /// There is no such file, or it cannot be replaced, or the new one could not have its owner.
+    /// It cannot be replaced, or the new one could not have its owner.
     pub fn replace(&self, contents: &[u8]) -> Result<(), RetentionError> {
         self.try_replace(contents).map_err(|source| self.error("replace", source))
     }
@@ -64,7 +65,8 @@ impl RetentionFile {
         begins_with_mark(&self.path).map_err(|source| self.error("read", source))
     }
 
-    /// Puts the kept file back if a partial one is still in its place, and says whether it was. What was kept is gone then.
+    /// Puts the kept file back if a partial one is still in its place, and says whether it was. What was kept is gone then; if
+    /// there was none before, there is none again.
     ///
     /// # Errors
     /// The file cannot be put back.
@@ -75,25 +77,32 @@ impl RetentionFile {
     fn try_replace(&self, contents: &[u8]) -> io::Result<()> {
         // After a crash of ours, what is kept is the core's own file, and what is in its place is not.
         self.try_put_back()?;
-        let found = fs::metadata(&self.path)?;
         let kept = self.beside("kept");
-        keep(&self.path, &kept)?;
-        let written = self.write_new(contents, &found);
+        // A core that has not saved yet has none; then its directory says whose it would be.
+        let (like, mode) = match found(fs::metadata(&self.path))? {
+            Some(own) => {
+                keep(&self.path, &kept)?;
+                let mode = own.mode() & 0o7777;
+                (own, mode)
+            }
+            None => (fs::metadata(self.directory())?, 0o600),
+        };
+        let written = self.write_new(contents, &like, mode);
         let replaced = written.and_then(|new| fs::rename(new, &self.path)).and_then(|()| self.sync_directory());
-        if replaced.is_err() && !begins_with_mark(&self.path).unwrap_or(true) {
-            let _ = fs::remove_file(kept);
+        if replaced.is_err() {
+            let _ = self.try_put_back();
         }
         replaced
     }
 
-    fn write_new(&self, contents: &[u8], like: &fs::Metadata) -> io::Result<PathBuf> {
+    fn write_new(&self, contents: &[u8], like: &fs::Metadata, mode: u32) -> io::Result<PathBuf> {
         let path = self.beside("new");
         remove(&path)?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         let written = file
             .write_all(contents)
             .and_then(|()| give(&file, like))
-            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(like.mode() & 0o7777)))
+            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
             .and_then(|()| file.sync_all());
         if let Err(error) = written {
             let _ = fs::remove_file(&path);
@@ -104,20 +113,17 @@ impl RetentionFile {
 
     fn try_put_back(&self) -> io::Result<bool> {
         let kept = self.beside("kept");
-        if !kept.try_exists()? {
-            return Ok(false);
-        }
-        let ours = match begins_with_mark(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => true,
-            found => found?,
-        };
-        if ours {
-            fs::rename(&kept, &self.path)?;
-        } else {
-            fs::remove_file(&kept)?;
+        let is_kept = kept.try_exists()?;
+        let in_place = found(begins_with_mark(&self.path))?;
+        match (in_place, is_kept) {
+            (Some(true) | None, true) => fs::rename(&kept, &self.path)?,
+            // There was none before.
+            (Some(true), false) => fs::remove_file(&self.path)?,
+            (Some(false), true) => fs::remove_file(&kept)?,
+            (Some(false) | None, false) => return Ok(false),
         }
         self.sync_directory()?;
-        Ok(ours)
+        Ok(in_place != Some(false))
     }
 
     fn beside(&self, what: &str) -> PathBuf {
@@ -128,7 +134,11 @@ impl RetentionFile {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        File::open(self.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")))?.sync_all()
+        File::open(self.directory())?.sync_all()
+    }
+
+    fn directory(&self) -> &Path {
+        self.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     fn error(&self, doing: &'static str, source: io::Error) -> RetentionError {
@@ -173,9 +183,15 @@ fn begins_with_mark(path: &Path) -> io::Result<bool> {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    found(fs::remove_file(path)).map(drop)
+}
+
+/// None if there is no such file.
+fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -276,11 +292,26 @@ mod tests {
     }
 
     #[test]
+    fn a_core_that_never_saved_has_no_file_again() {
+        let site = Site::new();
+        fs::remove_file(&site.file.path).unwrap();
+        site.file.replace(&partial()).unwrap();
+        assert_eq!(fs::metadata(&site.file.path).unwrap().mode() & 0o7777, 0o600);
+        assert!(site.file.put_back().unwrap());
+        assert_eq!(site.files(), 0);
+    }
+
+    #[test]
     fn what_cannot_be_replaced_is_left_alone() {
         let directory = tempfile::tempdir().unwrap();
-        let missing = RetentionFile::new(directory.path().join("retention.dat"));
+        let missing = RetentionFile::new(directory.path().join("none/retention.dat"));
         let error = missing.replace(&partial()).unwrap_err().to_string();
-        assert!(error.contains("did the core ever save?"), "{error}");
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert!(error.contains("is it this core's state_retention_file?"), "{error}");
+        let occupied = RetentionFile::new(directory.path().join("retention.dat"));
+        fs::create_dir_all(directory.path().join("retention.dat.understudy-new/x")).unwrap();
+        fs::write(&occupied.path, FULL).unwrap();
+        assert!(occupied.replace(&partial()).is_err());
+        assert_eq!(fs::read(&occupied.path).unwrap(), FULL);
+        assert!(!occupied.beside("kept").exists());
     }
 }
