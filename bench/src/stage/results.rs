@@ -97,3 +97,18 @@ impl Service {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_which_result_it_is() {
+        let results = Results { count: 30, objects: 20 };
+        let lines = results.iter().map(|Service { host, description, output }| {
+            format!("[1] PROCESS_SERVICE_CHECK_RESULT;{host};{description};0;{output}")
+        });
+        assert!(lines.map(|line| Service::number_in(&line)).eq((0..30).map(Some)));
+        assert_eq!(Service::number_in("[1] ENABLE_NOTIFICATIONS"), None);
+    }
+}
