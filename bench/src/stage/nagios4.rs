@@ -108,8 +108,15 @@ fn main_config(directory: &Path) -> Result<String> {
 }
 
 fn object_config(results: Results) -> String {
-    let mut text = "define command {\n command_name none\n command_line /bin/true\n}\n".to_owned();
-    let common = "check_command none\n max_check_attempts 3\n active_checks_enabled 0\n";
+    // It insists on somebody who could be told.
+    let mut text = "define command {\n command_name none\n command_line /bin/true\n}\n\
+                    define timeperiod {\n timeperiod_name never\n alias never\n}\n\
+                    define contact {\n contact_name nobody\n host_notification_period never\n \
+                    service_notification_period never\n host_notification_commands none\n \
+                    service_notification_commands none\n}\n"
+        .to_owned();
+    let common = "check_command none\n max_check_attempts 3\n active_checks_enabled 0\n check_period never\n \
+                  notification_period never\n contacts nobody\n";
     let (hosts, services) = results.inventory();
     for host in hosts {
         write!(text, "define host {{\n host_name {host}\n address 127.0.0.1\n {common}}}\n")

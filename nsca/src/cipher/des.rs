@@ -7,8 +7,13 @@
 //! second S-box are the lower ones of a byte, and for the other S-boxes they are so after a turn by four; the round
 //! keys lie in the same places. The permutations before and after the rounds turn a square of eight by eight bits
 //! over, which is eight look-ups too; in the middle of Triple DES they cancel each other and are left out.
+//!
+//! Many blocks at once, which decryption has, are encrypted in another way: see [`sliced`].
 
-use cipher::consts::{U8, U24};
+mod gates;
+mod sliced;
+
+use cipher::consts::{U8, U24, U128};
 
 use super::own::block_cipher;
 
@@ -119,8 +124,8 @@ pub(super) struct TripleDes {
 /// For each round the key of S-boxes 2, 4, 6, 8, then that of 1, 3, 5, 7: six bits in each byte.
 type RoundKeys = [[u32; 2]; ROUNDS];
 
-block_cipher!(Des, U8, U8);
-block_cipher!(TripleDes, U24, U8);
+block_cipher!(Des, U8, U8, U128);
+block_cipher!(TripleDes, U24, U8, U128);
 
 impl Des {
     fn with_key(key: &[u8; 8]) -> Self {
@@ -130,6 +135,10 @@ impl Des {
     #[inline(always)]
     fn encrypt(&self, block: &mut [u8; 8]) {
         *block = finish(rounds(&self.keys, begin(*block)));
+    }
+
+    fn encrypt_many(&self, blocks: &mut [[u8; 8]; sliced::BLOCKS]) {
+        sliced::encrypt(std::slice::from_ref(&self.keys), blocks);
     }
 }
 
@@ -146,6 +155,10 @@ impl TripleDes {
     fn encrypt(&self, block: &mut [u8; 8]) {
         let halves = self.keys.iter().fold(begin(*block), |halves, keys| rounds(keys, halves));
         *block = finish(halves);
+    }
+
+    fn encrypt_many(&self, blocks: &mut [[u8; 8]; sliced::BLOCKS]) {
+        sliced::encrypt(&self.keys, blocks);
     }
 }
 
@@ -302,6 +315,22 @@ mod tests {
             des::Des::new(&first.into()).encrypt_block(&mut their_single);
             des::TdesEde3::new(&key.into()).encrypt_block(&mut their_triple);
             prop_assert_eq!((single, triple), (their_single.0, their_triple.0));
+        }
+
+        #[test]
+        fn many_blocks_at_once_are_each_as_one(key: [u8; 24], seed: u64) {
+            let block = |i: u64| (seed.wrapping_add(i)).wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+            let blocks: [[u8; 8]; sliced::BLOCKS] = std::array::from_fn(|i| block(i as u64));
+            let (single, triple) = (Des::with_key(key.first_chunk().unwrap()), TripleDes::with_key(&key));
+            let (mut once, mut three_times) = (blocks, blocks);
+            single.encrypt_many(&mut once);
+            triple.encrypt_many(&mut three_times);
+            for (i, mut block) in blocks.into_iter().enumerate() {
+                let mut by_one = block;
+                single.encrypt(&mut by_one);
+                triple.encrypt(&mut block);
+                prop_assert_eq!((once[i], three_times[i]), (by_one, block));
+            }
         }
     }
 }

@@ -30,6 +30,9 @@ pub(super) type Register = [u8; MAX_BLOCK_BYTES];
 /// The widest block: Rijndael-256.
 pub(super) const MAX_BLOCK_BYTES: usize = 32;
 
+/// This part of a batch of blocks is as much work alone as a whole batch, about.
+const WORTH_A_BATCH: usize = 4;
+
 /// The register before the first byte of a session.
 pub(super) fn first_register(iv: &[u8; crate::packet::IV_BYTES]) -> Register {
     *iv.first_chunk().expect("an IV is longer than a block")
@@ -201,6 +204,16 @@ impl<C: BlockSizeUser> BlockCipherEncClosure for Decryption<'_, C> {
             for (byte, block) in bytes[end..].iter_mut().zip(&blocks) {
                 *byte ^= block[0];
             }
+        }
+        if end.saturating_sub(size) > parallel / WORTH_A_BATCH {
+            for (block, register) in blocks.iter_mut().zip(bytes[..end].windows(size)) {
+                block.copy_from_slice(register);
+            }
+            backend.encrypt_par_blocks_inplace(&mut blocks);
+            for (byte, block) in bytes[size..end].iter_mut().zip(&blocks) {
+                *byte ^= block[0];
+            }
+            end = size;
         }
         while end > size {
             end -= 1;

@@ -2,9 +2,22 @@
 //! cipher from crates.io.
 
 /// Implements the traits for `$name`, which has `with_key(&[u8; K]) -> Self` and `encrypt(&self, &mut [u8; N])`, where
-/// `$key_size` is `K` as a type, and `$block_size` is `N`.
+/// `$key_size` is `K` as a type, and `$block_size` is `N`. With `$parallel`, which is `P` as a type, it also has
+/// `encrypt_many(&self, &mut [[u8; N]; P])`.
 macro_rules! block_cipher {
     ($name:ty, $key_size:ty, $block_size:ty) => {
+        block_cipher!(@with $name, $key_size, $block_size, cipher::consts::U1, {});
+    };
+    ($name:ty, $key_size:ty, $block_size:ty, $parallel:ty) => {
+        block_cipher!(@with $name, $key_size, $block_size, $parallel, {
+            fn encrypt_par_blocks(&self, mut blocks: cipher::InOut<'_, '_, cipher::ParBlocks<Self>>) {
+                let mut many = blocks.get_in().0.map(|block| block.0);
+                self.encrypt_many(&mut many);
+                blocks.get_out().0 = many.map(cipher::Array);
+            }
+        });
+    };
+    (@with $name:ty, $key_size:ty, $block_size:ty, $parallel:ty, { $($many:tt)* }) => {
         impl cipher::KeySizeUser for $name {
             type KeySize = $key_size;
         }
@@ -20,7 +33,7 @@ macro_rules! block_cipher {
         }
 
         impl cipher::ParBlocksSizeUser for $name {
-            type ParBlocksSize = cipher::consts::U1;
+            type ParBlocksSize = $parallel;
         }
 
         impl cipher::BlockCipherEncBackend for $name {
@@ -30,6 +43,8 @@ macro_rules! block_cipher {
                 self.encrypt(&mut bytes);
                 block.get_out().0 = bytes;
             }
+
+            $($many)*
         }
 
         impl cipher::BlockCipherEncrypt for $name {

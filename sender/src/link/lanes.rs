@@ -12,7 +12,7 @@ use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use nagios::{CheckResult, Object};
+use nagios::{CheckResult, Object, ServiceDescription};
 use nsca::classic::ClientSession;
 use nsca::packet::Truncated;
 
@@ -48,7 +48,7 @@ impl Lanes {
         }
         let mut hasher = DefaultHasher::new();
         object.host().as_bytes().hash(&mut hasher);
-        object.service().map(nagios::ServiceDescription::as_bytes).hash(&mut hasher);
+        object.service().map(ServiceDescription::as_bytes).hash(&mut hasher);
         let lanes = self.lanes.len() as u64;
         usize::try_from(hasher.finish() % lanes).expect("less than the number of lanes")
     }
