@@ -12,15 +12,17 @@
 
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
+use wide::u64x2;
+
 use super::gates::GATES;
 use super::{P, RoundKeys};
 
 /// As many blocks are encrypted at once.
 pub(super) const BLOCKS: usize = 128;
 
-/// One bit of each block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Bits([u64; BLOCKS / 64]);
+/// One bit of each block, in one register.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bits(u64x2);
 
 /// Where `P` puts each bit of the S-boxes' output.
 const TARGETS: [usize; 32] = targets();
@@ -81,7 +83,7 @@ fn planes_of(blocks: &[[u8; 8]; BLOCKS]) -> [Bits; 64] {
         let mut square = blocks.map(u64::from_be_bytes);
         turn_over(&mut square);
         for (plane, bits) in planes.iter_mut().zip(square) {
-            plane.0[half] = bits;
+            plane.0.as_mut_array()[half] = bits;
         }
     }
     planes
@@ -89,7 +91,7 @@ fn planes_of(blocks: &[[u8; 8]; BLOCKS]) -> [Bits; 64] {
 
 fn put(planes: [Bits; 64], blocks: &mut [[u8; 8]; BLOCKS]) {
     for (half, blocks) in blocks.as_chunks_mut::<64>().0.iter_mut().enumerate() {
-        let mut square = planes.map(|plane| plane.0[half]);
+        let mut square = planes.map(|plane| plane.0.as_array()[half]);
         turn_over(&mut square);
         *blocks = square.map(u64::to_be_bytes);
     }
@@ -115,12 +117,7 @@ impl Bits {
     /// The same bit for all blocks.
     #[inline(always)]
     pub(super) fn all(bit: bool) -> Self {
-        Bits([0_u64.wrapping_sub(u64::from(bit)); BLOCKS / 64])
-    }
-
-    #[inline(always)]
-    fn zip(self, other: Self, gate: impl Fn(u64, u64) -> u64) -> Self {
-        Bits(std::array::from_fn(|i| gate(self.0[i], other.0[i])))
+        Bits(u64x2::splat(0_u64.wrapping_sub(u64::from(bit))))
     }
 }
 
@@ -129,7 +126,7 @@ impl BitXor for Bits {
 
     #[inline(always)]
     fn bitxor(self, other: Self) -> Self {
-        self.zip(other, |a, b| a ^ b)
+        Bits(self.0 ^ other.0)
     }
 }
 
@@ -138,7 +135,7 @@ impl BitAnd for Bits {
 
     #[inline(always)]
     fn bitand(self, other: Self) -> Self {
-        self.zip(other, |a, b| a & b)
+        Bits(self.0 & other.0)
     }
 }
 
@@ -147,7 +144,7 @@ impl BitOr for Bits {
 
     #[inline(always)]
     fn bitor(self, other: Self) -> Self {
-        self.zip(other, |a, b| a | b)
+        Bits(self.0 | other.0)
     }
 }
 
@@ -156,6 +153,6 @@ impl Not for Bits {
 
     #[inline(always)]
     fn not(self) -> Self {
-        Bits(self.0.map(|bits| !bits))
+        Bits(!self.0)
     }
 }
