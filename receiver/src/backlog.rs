@@ -76,11 +76,19 @@ pub(crate) enum Taking {
 impl Taking {
     /// When this succeeds, the results are as safe as their kind of backlog makes them. If it fails, the first ones may have
     /// been taken nevertheless.
-    pub(crate) async fn finish(self) -> Result<(), NotTaken> {
-        match self {
-            Taking::Done => Ok(()),
-            Taking::UnderWay(under_way) => under_way.outcome().await,
-        }
+    ///
+    /// # Cancel safety
+    /// It goes on where it was.
+    pub(crate) async fn finish(&mut self) -> Result<(), NotTaken> {
+        let Taking::UnderWay(under_way) = self else { return Ok(()) };
+        let outcome = under_way.outcome().await;
+        *self = Taking::Done;
+        outcome
+    }
+
+    /// Whether there is something to wait for.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self, Taking::UnderWay(_))
     }
 }
 

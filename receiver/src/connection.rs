@@ -212,21 +212,24 @@ impl Connection {
         }
     }
 
-    /// Reads what there is; 0 is the end.
+    /// Reads what there is; 0 is the end. Meanwhile the last batch is taken.
     async fn read(
         &mut self,
         buffer: &mut [u8],
         partial_since: Option<Instant>,
-        stopped: impl Future<Output = ()>,
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<usize, Ended> {
         let limits = &self.visitor.entrance.shared.limits;
         let (deadline, late) = match partial_since {
             Some(since) => (since + limits.packet_timeout, Ended::Slow(limits.packet_timeout)),
             None => (Instant::now() + limits.idle_timeout, Ended::Silent(limits.idle_timeout)),
         };
-        tokio::select! {
-            read = tokio::time::timeout_at(deadline, self.stream.read(buffer)) => Ok(read.map_err(|_| late)??),
-            () = stopped => Err(Ended::Stopping),
+        loop {
+            tokio::select! {
+                read = tokio::time::timeout_at(deadline, self.stream.read(buffer)) => return Ok(read.map_err(|_| late)??),
+                taken = self.taking.0.finish(), if self.taking.0.is_under_way() => self.note_taken(taken)?,
+                () = stopped.as_mut() => return Err(Ended::Stopping),
+            }
         }
     }
 
@@ -247,10 +250,13 @@ impl Connection {
 
     /// Waits until everything is taken that was begun.
     async fn finish_taking(&mut self) -> Result<(), NotTaken> {
-        let (taking, count) = std::mem::replace(&mut self.taking, (Taking::Done, 0));
-        taking.finish().await?;
-        self.entry.accept(count);
-        Ok(())
+        let taken = self.taking.0.finish().await;
+        self.note_taken(taken)
+    }
+
+    fn note_taken(&mut self, taken: Result<(), NotTaken>) -> Result<(), NotTaken> {
+        let count = std::mem::take(&mut self.taking.1);
+        taken.map(|()| self.entry.accept(count))
     }
 
     /// Decodes what has come, up to a packet that is refused.

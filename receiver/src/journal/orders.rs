@@ -35,9 +35,9 @@ struct Order {
 pub(crate) struct UnderWay(oneshot::Receiver<Result<(), NotTaken>>);
 
 impl UnderWay {
-    /// What became of it.
-    pub(crate) async fn outcome(self) -> Result<(), NotTaken> {
-        self.0.await.unwrap_or(Err(NotTaken::Defect))
+    /// What became of it. To be asked until it is known, and not again.
+    pub(crate) async fn outcome(&mut self) -> Result<(), NotTaken> {
+        (&mut self.0).await.unwrap_or(Err(NotTaken::Defect))
     }
 }
 

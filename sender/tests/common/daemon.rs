@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
@@ -32,6 +32,7 @@ pub(crate) enum Act {
 pub(crate) struct Daemon {
     pub(crate) address: SocketAddr,
     taken: Arc<Mutex<Vec<Vec<String>>>>,
+    broken: Arc<AtomicUsize>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -52,20 +53,21 @@ impl Daemon {
         let address = listener.local_addr().unwrap();
         let taken = Arc::new(Mutex::new(Vec::new()));
         let stop = Arc::new(AtomicBool::new(false));
+        let broken = Arc::new(AtomicUsize::new(0));
         let mut script: VecDeque<Act> = script.iter().copied().collect();
         let thread = std::thread::spawn({
-            let (taken, stop) = (Arc::clone(&taken), Arc::clone(&stop));
+            let (taken, broken, stop) = (Arc::clone(&taken), Arc::clone(&broken), Arc::clone(&stop));
             move || {
                 for stream in listener.incoming() {
                     if stop.load(Ordering::Relaxed) {
                         return;
                     }
                     let act = script.pop_front().unwrap_or(Act::Take);
-                    let (stream, secret, taken) = (stream.unwrap(), secret.clone(), Arc::clone(&taken));
-                    let serving = std::thread::spawn(move || {
-                        if let Some(results) = serve(stream, &secret, act) {
-                            taken.lock().unwrap().push(results);
-                        }
+                    let (stream, secret) = (stream.unwrap(), secret.clone());
+                    let (taken, broken) = (Arc::clone(&taken), Arc::clone(&broken));
+                    let serving = std::thread::spawn(move || match serve(stream, &secret, act) {
+                        Some(results) => taken.lock().unwrap().push(results),
+                        None => _ = broken.fetch_add(1, Ordering::Relaxed),
                     });
                     if !at_once {
                         serving.join().unwrap();
@@ -73,7 +75,7 @@ impl Daemon {
                 }
             }
         });
-        Daemon { address, taken, stop, thread: Some(thread) }
+        Daemon { address, taken, broken, stop, thread: Some(thread) }
     }
 
     /// Every result of a connection that ended in order, as `host;service;code;output`.
@@ -84,6 +86,11 @@ impl Daemon {
     /// How many connections ended in order.
     pub(crate) fn connections(&self) -> usize {
         self.taken.lock().unwrap().len()
+    }
+
+    /// How many did not.
+    pub(crate) fn broken(&self) -> usize {
+        self.broken.load(Ordering::Relaxed)
     }
 }
 
