@@ -1,5 +1,6 @@
 //! One classic session with an NSCA daemon: packets, and the daemon's close.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use nagios::CheckResult;
@@ -80,10 +81,15 @@ impl Connection {
         }
     }
 
-    /// Ends our side.
+    /// Ends our side, unless the daemon has ended it already.
     pub(crate) async fn end(&mut self) -> Result<(), LinkError> {
-        if self.is_closed_early() {
-            return Err(LinkError::ClosedEarly);
+        // A reset is told once, and what comes after it looks like a daemon that has read everything.
+        match self.stream.try_read(&mut [0; 1]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(LinkError::Refused(error)),
+            // It reads to our end of file. One that closes sooner has refused a packet.
+            Ok(0) => return Err(LinkError::ClosedEarly),
+            Ok(bytes) => return Err(SessionError::Unexpected { bytes }.into()),
         }
         self.stream.shutdown().await.map_err(LinkError::Refused)
     }
@@ -93,11 +99,6 @@ impl Connection {
         timeout(CLOSE_TIMEOUT, self.read_to_end()).await.map_err(|_| LinkError::NotClosed(CLOSE_TIMEOUT))?
     }
 
-    /// A daemon reads to our end of file. One that closes sooner has refused a packet.
-    fn is_closed_early(&self) -> bool {
-        matches!(self.stream.try_read(&mut [0; 1]), Ok(0))
-    }
-
     async fn read_to_end(&mut self) -> Result<(), LinkError> {
         let mut buffer = [0; 64];
         match self.stream.read(&mut buffer).await {
@@ -105,5 +106,32 @@ impl Connection {
             Ok(bytes) => Err(SessionError::Unexpected { bytes }.into()),
             Err(error) => Err(LinkError::Refused(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nsca::packet::PacketSize;
+    use nsca::{Method, Secret};
+    use socket2::SockRef;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reset_that_came_before_our_end_is_no_success() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (daemon, _) = listener.accept().await.unwrap();
+        SockRef::from(&daemon).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(daemon);
+        stream.readable().await.unwrap();
+        let session = ClientSession::new(Secret::new(Method::None, b""), PacketSize::Modern, 1);
+        let mut connection = Connection::new(stream, session);
+        let outcome = match connection.end().await {
+            Ok(()) => connection.closed().await,
+            Err(error) => Err(error),
+        };
+        assert!(matches!(outcome, Err(LinkError::Refused(_))), "{outcome:?}");
     }
 }

@@ -63,9 +63,10 @@ impl Daemon {
                         return;
                     }
                     let act = script.pop_front().unwrap_or(Act::Take);
-                    let (stream, secret) = (stream.unwrap(), secret.clone());
+                    let (mut stream, secret) = (stream.unwrap(), secret.clone());
                     let (taken, broken) = (Arc::clone(&taken), Arc::clone(&broken));
-                    let serving = std::thread::spawn(move || match serve(stream, &secret, act) {
+                    // Who sees that the connection is closed finds the results.
+                    let serving = std::thread::spawn(move || match serve(&mut stream, &secret, act) {
                         Some(results) => taken.lock().unwrap().push(results),
                         None => _ = broken.fetch_add(1, Ordering::Relaxed),
                     });
@@ -103,7 +104,7 @@ impl Drop for Daemon {
 }
 
 /// The results, if the client ended the session and nothing was wrong.
-fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>> {
+fn serve(stream: &mut TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>> {
     if matches!(act, Act::Slam) {
         return None;
     }
@@ -128,7 +129,7 @@ fn serve(mut stream: TcpStream, secret: &Secret, act: Act) -> Option<Vec<String>
                 let [host, service, output] = [report.host, report.service, report.output].map(String::from_utf8_lossy);
                 results.push(format!("{host};{service};{};{output}", report.code));
                 if matches!(act, Act::ResetAfter(limit) if results.len() == limit) {
-                    SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                    SockRef::from(&*stream).set_linger(Some(Duration::ZERO)).unwrap();
                     return None;
                 }
             }
