@@ -14,14 +14,14 @@
 //! without this module. It could lose what it saves only by starting, saving and ending in the instant between the last look
 //! and the renaming: a core that starts saves nothing for minutes.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use config::Switch;
 use nagios::main_config::MainConfig;
-use nagios::retention::{self, HEAD_BYTES, NotARetentionFile, RetainedSwitch};
+use nagios::retention::{self, Beside, HEAD_BYTES, NotARetentionFile, RetainedSwitch};
 use nix::libc;
 use nsca::sealed::CoreVerdict;
 
@@ -91,7 +91,9 @@ impl Retained {
             self.seen = Some(found);
             return silenced;
         }
-        let beside = Beside::write(&file_path, &head, old).map_err(failed)?;
+        let like = old.metadata().map_err(failed)?;
+        let beside =
+            Beside::write(&file_path, &like, like.mode() & 0o7777, &mut head.as_slice().chain(old)).map_err(failed)?;
         if self.may_run() || fs::metadata(&file_path).map(|now| version(&now)).map_err(failed)? != found {
             return Ok(Vec::new());
         }
@@ -132,49 +134,11 @@ fn version(found: &fs::Metadata) -> Version {
     (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec())
 }
 
-/// A file beside another one, which goes away unless it replaces that.
-struct Beside {
-    path: PathBuf,
-}
-
-impl Beside {
-    /// With `head` and the rest of `old`, on the disk, and with the owner and mode of `old`.
-    fn write(path: &Path, head: &[u8], mut old: File) -> io::Result<Self> {
-        let like = old.metadata()?;
-        let beside = Beside { path: path.with_added_extension("understudy") };
-        // A daemon that was killed may have left one.
-        beside.remove();
-        let mut new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside.path)?;
-        new.write_all(head)?;
-        io::copy(&mut old, &mut new)?;
-        let own = new.metadata()?;
-        if (own.uid(), own.gid()) != (like.uid(), like.gid()) {
-            fchown(&new, Some(like.uid()), Some(like.gid()))?;
-        }
-        new.set_permissions(Permissions::from_mode(like.mode() & 0o7777))?;
-        new.sync_all()?;
-        Ok(beside)
-    }
-
-    fn replace(self, path: &Path) -> io::Result<()> {
-        fs::rename(&self.path, path)?;
-        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
-    }
-
-    fn remove(&self) {
-        // Where it is not there, or may not be removed, whatever comes next says so.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        self.remove();
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
@@ -218,7 +182,7 @@ mod tests {
         let path = directory.path().join("retention.dat");
         fs::set_permissions(&path, Permissions::from_mode(0o604)).unwrap();
         let like = fs::metadata(&path).unwrap();
-        fs::write(directory.path().join("retention.dat.understudy"), "left by a killed daemon").unwrap();
+        fs::write(directory.path().join("retention.dat.understudy-new"), "left by a killed daemon").unwrap();
         let mut retained = retained(&core).unwrap();
         let silenced = retained.silence().unwrap();
         assert_eq!(silenced, [RetainedSwitch::Notifications, RetainedSwitch::ServiceChecks]);

@@ -28,10 +28,12 @@
 //! **A partial file left behind is a disaster**: a core that dies and starts with it has forgotten everything else.
 //! [`RetentionFile`] keeps the old one, and knows one of ours by [`MARK`].
 
+mod beside;
 mod file;
 mod rewrite;
 mod switches;
 
+pub use beside::Beside;
 pub use file::{RetentionError, RetentionFile};
 pub use rewrite::rewrite;
 pub use switches::{HEAD_BYTES, NotARetentionFile, RetainedSwitch, silence};

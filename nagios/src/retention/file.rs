@@ -11,12 +11,13 @@
 //! **Invariant:** while a partial file is in its place, the core's own one is kept, also when we are killed:
 //! [`RetentionFile::put_back`] at the next start finds it.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::MARK;
+use super::beside::{Beside, directory, give, sync_directory};
 
 /// A core's retention file.
 #[derive(Clone, Debug)]
@@ -85,30 +86,14 @@ impl RetentionFile {
                 let mode = own.mode() & 0o7777;
                 (own, mode)
             }
-            None => (fs::metadata(self.directory())?, 0o600),
+            None => (fs::metadata(directory(&self.path))?, 0o600),
         };
-        let written = self.write_new(contents, &like, mode);
-        let replaced = written.and_then(|new| fs::rename(new, &self.path)).and_then(|()| self.sync_directory());
+        let new = Beside::write(&self.path, &like, mode, &mut &*contents);
+        let replaced = new.and_then(|new| new.replace(&self.path));
         if replaced.is_err() {
             let _ = self.try_put_back();
         }
         replaced
-    }
-
-    fn write_new(&self, contents: &[u8], like: &fs::Metadata, mode: u32) -> io::Result<PathBuf> {
-        let path = self.beside("new");
-        remove(&path)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        let written = file
-            .write_all(contents)
-            .and_then(|()| give(&file, like))
-            .and_then(|()| file.set_permissions(fs::Permissions::from_mode(mode)))
-            .and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            let _ = fs::remove_file(&path);
-            return Err(error);
-        }
-        Ok(path)
     }
 
     fn try_put_back(&self) -> io::Result<bool> {
@@ -122,7 +107,7 @@ impl RetentionFile {
             (Some(false), true) => fs::remove_file(&kept)?,
             (Some(false) | None, false) => return Ok(false),
         }
-        self.sync_directory()?;
+        sync_directory(&self.path)?;
         Ok(in_place != Some(false))
     }
 
@@ -131,14 +116,6 @@ impl RetentionFile {
         name.push(".understudy-");
         name.push(what);
         name.into()
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        File::open(self.directory())?.sync_all()
-    }
-
-    fn directory(&self) -> &Path {
-        self.path.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     fn error(&self, doing: &'static str, source: io::Error) -> RetentionError {
@@ -167,15 +144,6 @@ fn copy(path: &Path, kept: &Path) -> io::Result<()> {
     fs::rename(half, kept)
 }
 
-/// Gives `file` the owner of `like`.
-fn give(file: &File, like: &fs::Metadata) -> io::Result<()> {
-    let own = file.metadata()?;
-    if (own.uid(), own.gid()) == (like.uid(), like.gid()) {
-        return Ok(());
-    }
-    fchown(file, Some(like.uid()), Some(like.gid()))
-}
-
 fn begins_with_mark(path: &Path) -> io::Result<bool> {
     let mut begin = Vec::with_capacity(MARK.len());
     File::open(path)?.take(MARK.len() as u64).read_to_end(&mut begin)?;
@@ -197,6 +165,8 @@ fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     const FULL: &[u8] = b"info {\n}\n";
