@@ -12,6 +12,7 @@
 //! | [`entry`] | what the book says of one object |
 //! | [`record`] | an entry, or its changes, as bytes |
 //! | [`book`] | all entries, kept up to date from status file and log, or from records |
+//! | [`authority`] | whose memory counts, this core's or the peer's |
 //! | [`inherit`] | what of the book a core is to take over, and what becomes of two memories |
 //! | [`handover`] | how a running core is given a retention file: when, in which order, and what if it does not take it |
 //! | [`mirror`] | acknowledgements, downtimes, comments and switches: what a core shows and the book does not, and the other way |
@@ -38,6 +39,7 @@
 //!   site's own, and changes for which there is no command that undoes them: check commands, intervals, periods, custom
 //!   variables, and switches of contacts and of the whole core.
 
+pub mod authority;
 pub mod book;
 pub mod entry;
 pub mod handover;
@@ -48,6 +50,7 @@ pub mod verify;
 
 mod wire;
 
+pub use authority::{Activity, Authority};
 pub use book::Book;
 pub use entry::{Change, Entry};
 pub use record::Record;
