@@ -16,6 +16,7 @@
 //! | [`inherit`] | what of the book a core is to take over, and what becomes of two memories |
 //! | [`handover`] | how a running core is given a retention file: when, in which order, and what if it does not take it |
 //! | [`mirror`] | acknowledgements, downtimes, comments and switches: what a core shows and the book does not, and the other way |
+//! | [`shelf`] | the book of another node, as it arrives |
 //! | [`verify`] | in what a core differs from the book |
 //!
 //! Nothing here does I/O: blocks of a status file, lines of a log, bytes and time come in, records, patches and commands go
@@ -46,6 +47,7 @@ pub mod handover;
 pub mod inherit;
 pub mod mirror;
 pub mod record;
+pub mod shelf;
 pub mod verify;
 
 mod wire;
@@ -54,3 +56,4 @@ pub use authority::{Activity, Authority};
 pub use book::Book;
 pub use entry::{Change, Entry};
 pub use record::Record;
+pub use shelf::Shelf;
