@@ -5,3 +5,6 @@
 //!                             ├▶ mirroring, resynchronisation, take-over of memory ─▶ commands, retention file ─▶ core
 //! chronicle ─▶ what it shows ─┘
 //! ```
+
+pub mod resync;
+pub mod warmth;
