@@ -14,6 +14,7 @@
 mod delivery;
 mod echoes;
 mod leftovers;
+mod lines;
 mod rule;
 mod sink;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use crate::pace::TokenBucket;
 use crate::vital;
 use delivery::Delivered;
 pub(crate) use echoes::ExpectedEchoes;
+pub(crate) use lines::Lines;
 pub(crate) use rule::{Judgement, Rule};
 use sink::{Blocked, Sink};
 
