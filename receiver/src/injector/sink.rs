@@ -78,7 +78,19 @@ impl Sink {
         }
     }
 
-    /// Pushes what the core takes without waiting. Counts the results taken; says why it ended before the end.
+    /// Takes whole lines to push; everything loaded before must have been pushed.
+    pub(super) fn load_lines(&mut self, loaded: &[u8]) {
+        match self {
+            Sink::CommandFile { lines, taken, .. } => {
+                lines.clear();
+                lines.extend_from_slice(loaded);
+                *taken = 0;
+            }
+            Sink::CheckResults { .. } => unreachable!("commands are refused where there is no command file"),
+        }
+    }
+
+    /// Pushes what the core takes without waiting. Counts the results, or lines, taken; says why it ended before the end.
     pub(super) fn push(&mut self) -> (usize, Option<Blocked>) {
         match self {
             Sink::CommandFile { file, lines } => {
