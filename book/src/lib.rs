@@ -13,6 +13,7 @@
 //! | [`record`] | an entry, or its changes, as bytes |
 //! | [`book`] | all entries, kept up to date from status file and log, or from records |
 //! | [`authority`] | whose memory counts, this core's or the peer's |
+//! | [`feed`] | what one peer has not been told of the book yet |
 //! | [`inherit`] | what of the book a core is to take over, and what becomes of two memories |
 //! | [`handover`] | how a running core is given a retention file: when, in which order, and what if it does not take it |
 //! | [`mirror`] | acknowledgements, downtimes, comments and switches: what a core shows and the book does not, and the other way |
@@ -43,6 +44,7 @@
 pub mod authority;
 pub mod book;
 pub mod entry;
+pub mod feed;
 pub mod handover;
 pub mod inherit;
 pub mod mirror;
@@ -55,5 +57,6 @@ mod wire;
 pub use authority::{Activity, Authority};
 pub use book::Book;
 pub use entry::{Change, Entry};
+pub use feed::{Feed, Telling};
 pub use record::Record;
 pub use shelf::Shelf;

@@ -126,6 +126,8 @@ impl Session {
                     return Ok(Some(Event::Heartbeat(heartbeat.core, heartbeat.duty)));
                 }
                 ServerEvent::Goodbye(reason) => return Ok(Some(Event::Goodbye(reason))),
+                ServerEvent::Heading(_) | ServerEvent::Record(_) | ServerEvent::Shown(_) | ServerEvent::Answered(_) => {
+                }
             }
         }
         Ok(None)

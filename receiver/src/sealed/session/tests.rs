@@ -45,10 +45,10 @@ impl Pair {
         let now = Now { instant: Instant::now(), unix_us: NOW_US };
         let (psk, init) = (Psk::new([7; 32]), Init { iv: marked_iv(&[9; 112]), timestamp: 1_700_000_000 });
         let core = CoreVerdict::Unknown;
-        let settings = ClientSettings { hello, core, stale_after: STALE_AFTER };
+        let settings = ClientSettings { hello, core, books: false, stale_after: STALE_AFTER };
         let mut client = Client::new(&psk, &init, settings, Ephemeral::new([1; 32]), now);
         let window = Window { results: 4, bytes: 1 << 20 };
-        let settings = ServerSettings { node: name("standby"), window, core, stale_after: STALE_AFTER };
+        let settings = ServerSettings { node: name("standby"), window, core, books: false, stale_after: STALE_AFTER };
         let server = Server::new(&psk, &init, settings, Ephemeral::new([2; 32]), now);
         // The upgrade request was read by the greeting.
         assert!(client.poll_transmit(now).len() > 32);
