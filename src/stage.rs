@@ -115,7 +115,7 @@ fn surroundings(
 /// What it means for the controller. A connection that broke off is no sign of anything: silence follows, or the next one.
 fn sign_of_life(heard: &receiver::Heard) -> Option<failover::Heard> {
     match heard.contact {
-        Contact::Connected => heard.at.map(|at| failover::Heard::Alive { at, core: heard.core }),
+        Contact::Connected => heard.at.map(|at| failover::Heard::Alive { at, core: heard.core, is_cold: false }),
         Contact::Goodbye(Reason::Stopping) => Some(failover::Heard::Goodbye),
         Contact::Goodbye(_) | Contact::Cut | Contact::Never => None,
     }

@@ -10,6 +10,7 @@
 //! **Invariant:** records that are applied in their order make the same book. Whoever missed one gets [`Book::whole`].
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use nagios::log::{Notification, NotificationKind};
 use nagios::memory::States;
@@ -74,6 +75,14 @@ impl Book {
     /// All that is known, hosts before their services.
     pub fn entries(&self) -> impl Iterator<Item = (&Object, &Entry)> {
         self.pages.iter().map(|(object, page)| (object, &page.entry))
+    }
+
+    /// Those from `start` on.
+    pub fn entries_from<'a>(
+        &'a self,
+        start: Bound<&Object>,
+    ) -> impl Iterator<Item = (&'a Object, &'a Entry)> + use<'a> {
+        self.pages.range::<Object, _>((start, Bound::Unbounded)).map(|(object, page)| (object, &page.entry))
     }
 
     /// How many objects are known.
