@@ -15,6 +15,7 @@
 mod delivery;
 mod echoes;
 mod leftovers;
+mod lines;
 mod rule;
 mod sink;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use crate::pace::TokenBucket;
 use crate::vital;
 use delivery::Delivered;
 pub(crate) use echoes::ExpectedEchoes;
+pub(crate) use lines::Lines;
 pub(crate) use rule::{Judgement, Rule};
 use sink::{Blocked, Sink};
 
