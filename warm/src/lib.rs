@@ -13,6 +13,7 @@
 //! | [`sides`] | what this node's core shows beside the book of the peer, and whose memory counts |
 //! | [`mirroring`] | what people did on the node in charge, done again on this core |
 //! | [`resync`] | what this core lacks, brought to it while it does not notify |
+//! | [`verifying`] | whether this core agrees with the peer's book |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
 pub mod mirroring;
@@ -20,6 +21,7 @@ pub mod resync;
 pub mod settings;
 pub mod shelves;
 pub mod sides;
+pub mod verifying;
 pub mod warmth;
 
 mod stored;
@@ -28,4 +30,5 @@ mod warm;
 pub use settings::Settings;
 pub use shelves::Shelves;
 pub use sides::Sides;
+pub use verifying::{CannotTell, Verified};
 pub use warm::{Ended, Warm};
