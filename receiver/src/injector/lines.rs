@@ -6,11 +6,11 @@ use nagios::{CheckResult, Flavour};
 
 use super::sink::Blocked;
 
-/// The lines of results that the core is to take. Their memory is used again.
+/// The lines that the core is to take. Their memory is used again.
 pub(crate) struct Lines {
     flavour: Flavour,
     bytes: Vec<u8>,
-    /// Where the line of each result ends.
+    /// Where each line ends.
     ends: Vec<usize>,
     /// How many bytes are written.
     written: usize,
@@ -34,6 +34,13 @@ impl Lines {
         cut
     }
 
+    /// Takes whole lines in place of those before.
+    pub(super) fn load_lines(&mut self, lines: &[u8]) {
+        self.clear();
+        self.bytes.extend_from_slice(lines);
+        self.ends.extend(memchr::memchr_iter(b'\n', lines).map(|newline| newline + 1));
+    }
+
     /// All lines.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -55,7 +62,7 @@ impl Lines {
         Ok(())
     }
 
-    /// How many results were written to their end since this was asked last.
+    /// How many lines were written to their end since this was asked last.
     pub(super) fn take_written(&mut self) -> usize {
         let whole = self.whole();
         whole - std::mem::replace(&mut self.told, whole)

@@ -5,6 +5,8 @@ use nsca::sealed::{
     Client, ClientEvent, ClientSettings, Ephemeral, Psk, STALE_AFTER, Sent, ServerSettings, SpoolId, Window, marked_iv,
 };
 
+use nagios::PluginOutput;
+
 use super::*;
 
 const NOW_US: i64 = 1_700_000_000_000_000;
