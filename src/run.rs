@@ -95,7 +95,7 @@ impl Roles {
         let receiver = match &config.receiver {
             Some(receiver) => {
                 let surroundings = match &sender {
-                    Some(sender) => Surroundings { echoes: Some(echoes), relay: relay(sender, config) },
+                    Some(sender) => Surroundings { echoes: Some(echoes), relay: relay(sender, config), books: None },
                     None => Surroundings::default(),
                 };
                 Some(Receiver::start(receiver, &config.node, bound, surroundings)?)

@@ -158,7 +158,7 @@ impl Connection {
             node: shared.node.clone(),
             window: Window::default(),
             core: shared.own.borrow().core,
-            books: false,
+            books: shared.books.is_some(),
             stale_after: STALE_AFTER,
         };
         let (secret, policy) = (listener.secret.clone(), sealed.clone());

@@ -210,6 +210,8 @@ fn opposite(command: ModeCommand) -> ModeCommand {
         C::StopObsessingOverServices => C::StartObsessingOverServices,
         C::StartObsessingOverHosts => C::StopObsessingOverHosts,
         C::StopObsessingOverHosts => C::StartObsessingOverHosts,
-        C::SaveStateInformation => C::SaveStateInformation,
+        C::SaveStateInformation | C::ReadStateInformation | C::SyncStateInformation => {
+            unreachable!("the machine switches, and nothing else")
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Results as lines of the command file, and how far they are written.
+//! Results, and commands about objects, as lines of the command file, and how far they are written.
 
 use nagios::command::process_check_result;
 use nagios::command_file::{CommandFile, CommandFileError};
@@ -6,11 +6,11 @@ use nagios::{CheckResult, Flavour};
 
 use super::sink::Blocked;
 
-/// The lines that the core is to take. Their memory is used again.
+/// The lines of results that the core is to take. Their memory is used again.
 pub(crate) struct Lines {
     flavour: Flavour,
     bytes: Vec<u8>,
-    /// Where each line ends.
+    /// Where the line of each result ends.
     ends: Vec<usize>,
     /// How many bytes are written.
     written: usize,
@@ -38,7 +38,7 @@ impl Lines {
     pub(super) fn load_lines(&mut self, lines: &[u8]) {
         self.clear();
         self.bytes.extend_from_slice(lines);
-        self.ends.extend(memchr::memchr_iter(b'\n', lines).map(|newline| newline + 1));
+        self.ends.extend((1..=lines.len()).filter(|end| lines[end - 1] == b'\n'));
     }
 
     /// All lines.
@@ -62,7 +62,7 @@ impl Lines {
         Ok(())
     }
 
-    /// How many lines were written to their end since this was asked last.
+    /// How many results were written to their end since this was asked last.
     pub(super) fn take_written(&mut self) -> usize {
         let whole = self.whole();
         whole - std::mem::replace(&mut self.told, whole)

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use nsca::packet::Init;
 use nsca::sealed::{
-    Client, ClientEvent, ClientSettings, Ephemeral, Psk, STALE_AFTER, Sent, ServerSettings, SpoolId, Window, marked_iv,
+    Client, ClientEvent, ClientSettings, CoreVerdict, Ephemeral, Psk, STALE_AFTER, Sent, ServerSettings, SpoolId,
+    Window, marked_iv,
 };
 
 use nagios::PluginOutput;
@@ -42,6 +43,20 @@ fn frame(sequence: u64) -> ResultFrame<'static> {
     }
 }
 
+/// The event with texts of its own, unless it only says that a result came.
+fn remarkable(event: Event<'_>) -> Option<Event<'static>> {
+    Some(match event {
+        Event::Taken => return None,
+        Event::Record(record) => Event::Record(record.to_vec().leak()),
+        Event::Hello(hello) => Event::Hello(hello),
+        Event::Heartbeat(condition) => Event::Heartbeat(condition),
+        Event::Dropped(dropped) => Event::Dropped(dropped),
+        Event::Heading(heading) => Event::Heading(heading),
+        Event::Answered(shown) => Event::Answered(shown),
+        Event::Goodbye(reason) => Event::Goodbye(reason),
+    })
+}
+
 impl Pair {
     fn new(hello: Hello) -> Self {
         let now = Now { instant: Instant::now(), unix_us: NOW_US };
@@ -72,7 +87,7 @@ impl Pair {
         self.session.introduce(hello, peers, self.now)
     }
 
-    fn reach_session(&mut self) -> Result<Vec<Event>, SealedError> {
+    fn reach_session(&mut self) -> Result<Vec<Event<'static>>, SealedError> {
         let mut events = Vec::new();
         loop {
             let bytes = self.client.poll_transmit(self.now).to_vec();
@@ -84,7 +99,7 @@ impl Pair {
             while !rest.is_empty() {
                 rest = &rest[self.session.handle_bytes(rest, self.now)..];
                 while let Some(event) = self.session.poll_event(self.now)? {
-                    events.push(event);
+                    events.extend(remarkable(event));
                 }
             }
         }
