@@ -315,7 +315,8 @@ impl Welcomed {
             service,
             output,
         };
-        let result = Attributed { result: check_result(&frame, now)?, origin: self.origins.of(origin)? };
+        let result =
+            Attributed { result: check_result(&frame, now, &mut self.outputs)?, origin: self.origins.of(origin)? };
         let has_room = self.shown.push(result, host.len() + service.len() + output.len());
         has_room.then_some(()).ok_or(Dropped::NoRoom)
     }
