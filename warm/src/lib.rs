@@ -21,7 +21,9 @@ pub mod sides;
 pub mod warmth;
 
 mod stored;
+mod warm;
 
 pub use settings::Settings;
 pub use shelves::Shelves;
 pub use sides::Sides;
+pub use warm::{Ended, Warm};

@@ -62,7 +62,7 @@ impl Disk {
                     shelves.insert(node, kept);
                 }
                 Ok(_) => {
-                    tracing::warn!(file = %path.display(), "the book of another node is under a wrong name: not used")
+                    tracing::warn!(file = %path.display(), "the book of another node is under a wrong name: not used");
                 }
                 Err(error) => tracing::warn!(
                     file = %path.display(), %error,
