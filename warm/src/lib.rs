@@ -11,9 +11,11 @@
 //! | [`settings`] | whom this node is warm for, and with which core |
 //! | [`shelves`] | the books of other nodes, in memory and on disk |
 //! | [`sides`] | what this node's core shows beside the book of the peer, and whose memory counts |
+//! | [`mirroring`] | what people did on the node in charge, done again on this core |
 //! | [`resync`] | what this core lacks, brought to it while it does not notify |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
+pub mod mirroring;
 pub mod resync;
 pub mod settings;
 pub mod shelves;

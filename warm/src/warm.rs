@@ -8,6 +8,7 @@ use receiver::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::mirroring::{self, Mirroring};
 use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
@@ -19,6 +20,7 @@ pub struct Warm {
     core: watch::Sender<CoreVerdict>,
     warmth: watch::Receiver<Warmth>,
     last_resync: watch::Receiver<Option<Report>>,
+    mirroring: watch::Receiver<mirroring::Status>,
     requests: mpsc::Sender<oneshot::Sender<Report>>,
     tasks: JoinSet<()>,
 }
@@ -38,10 +40,14 @@ impl Warm {
         let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
         let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
         let give: resync::Give = Box::new(|_| Box::pin(async { Err("this version gives no memory yet".to_owned()) }));
+        let commands = receiver.commands();
         let resyncing = Running::new(sides.clone(), receiver, give, outputs);
+        let (tell_mirroring, mirroring) = watch::channel(mirroring::Status::default());
+        let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring);
         let mut tasks = JoinSet::new();
+        tasks.spawn(mirror.run());
         tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
-        Self { sides, core, warmth, last_resync, requests, tasks }
+        Self { sides, core, warmth, last_resync, mirroring, requests, tasks }
     }
 
     /// This core notifies, or is about to; or it does not any more.
@@ -72,6 +78,11 @@ impl Warm {
     /// How the last resynchronisation ended.
     pub fn last_resync(&self) -> Option<Report> {
         self.last_resync.borrow().clone()
+    }
+
+    /// How it goes with what people did on the other node.
+    pub fn mirroring(&self) -> mirroring::Status {
+        self.mirroring.borrow().clone()
     }
 
     /// What this core shows beside the book of the peer.
