@@ -210,8 +210,7 @@ fn opposite(command: ModeCommand) -> ModeCommand {
         C::StopObsessingOverServices => C::StartObsessingOverServices,
         C::StartObsessingOverHosts => C::StopObsessingOverHosts,
         C::StopObsessingOverHosts => C::StartObsessingOverHosts,
-        C::SaveStateInformation | C::ReadStateInformation | C::SyncStateInformation => {
-            unreachable!("the machine switches, and nothing else")
-        }
+        C::SaveStateInformation => C::SaveStateInformation,
+        C::ReadStateInformation | C::SyncStateInformation => unreachable!("the machine hands no memory over"),
     }
 }
