@@ -150,7 +150,7 @@ fn now() -> Now {
 fn first_words(init: &Init, password: &[u8]) -> Vec<u8> {
     let hello =
         Hello { node: NodeName::try_from("master").unwrap(), spool: SpoolId([7; 16]), epoch: 1, oldest: 1, newest: 10 };
-    let settings = ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER };
+    let settings = ClientSettings { hello, core: CoreVerdict::Alive, books: false, stale_after: STALE_AFTER };
     let mut client =
         Client::new(&Psk::from_password(password).unwrap(), init, settings, Ephemeral::new([9; 32]), now());
     client.poll_transmit(now()).to_vec()

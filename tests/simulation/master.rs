@@ -145,6 +145,7 @@ impl Master {
         let settings = ClientSettings {
             hello: hello(&self.name, &process.spool),
             core: CoreVerdict::Alive,
+            books: false,
             stale_after: STALE_AFTER,
         };
         let classic = ClientSession::new(Secret::new(Method::Xor, b"password"), PacketSize::Modern, random.number());
@@ -288,7 +289,7 @@ fn hear(
                     exchange.handle_remembered();
                 }
                 Event::Goodbye(reason) => return Err(SealedError::Refused(reason)),
-                Event::Welcome(_) | Event::Heartbeat(_) | Event::Acknowledged => {}
+                Event::Welcome(_) | Event::Heartbeat(_) | Event::Acknowledged | Event::Want(_) => {}
             }
         }
         if left.is_empty() {

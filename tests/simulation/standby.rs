@@ -157,6 +157,7 @@ impl Standby {
             node: self.name.clone(),
             window: Window { results: 1 + u32::try_from(random.below(200)).unwrap(), bytes: 100_000 },
             core: CoreVerdict::Unknown,
+            books: false,
             stale_after: STALE_AFTER,
         };
         let secret = Secret::new(Method::Xor, b"password");
@@ -265,7 +266,7 @@ impl Process {
                         }
                     }
                     Event::Goodbye(reason) => sealed.leaving = Some(reason),
-                    Event::Heartbeat(..) => {}
+                    Event::Heartbeat(_) | Event::Taken | Event::Heading(_) | Event::Record(_) | Event::Answered(_) => {}
                     Event::Dropped(dropped) => panic!("{dropped}"),
                 }
             }

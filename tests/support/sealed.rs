@@ -74,7 +74,7 @@ impl SealedSender {
         let mut init = [0; 132];
         stream.read_exact(&mut init).unwrap();
         stream.set_read_timeout(Some(READ_TIMEOUT)).unwrap();
-        let settings = ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER };
+        let settings = ClientSettings { hello, core: CoreVerdict::Alive, books: false, stale_after: STALE_AFTER };
         let classic = nsca::classic::ClientSession::new(secret(), PacketSize::Modern, 1);
         let (policy, ephemeral) = (Policy::Require(psk.clone()), Ephemeral::new([3; 32]));
         let greeting = ClientGreeting::new(classic, policy, PeerAbility::Unknown, settings, ephemeral);
@@ -191,7 +191,7 @@ impl SealedSender {
             ClientEvent::Welcome(welcome) => self.acknowledged = welcome.accepted,
             ClientEvent::Acknowledged(sequence) => self.acknowledged = *sequence,
             ClientEvent::Heartbeat(_) => return self.heartbeats += 1,
-            ClientEvent::Goodbye(_) => {}
+            ClientEvent::Goodbye(_) | ClientEvent::Want(_) => {}
         }
         self.events.push(event);
     }

@@ -5,3 +5,25 @@
 //!                             ├▶ mirroring, resynchronisation, take-over of memory ─▶ commands, retention file ─▶ core
 //! chronicle ─▶ what it shows ─┘
 //! ```
+//!
+//! | module | what it knows |
+//! | --- | --- |
+//! | [`settings`] | whom this node is warm for, and with which core |
+//! | [`shelves`] | the books of other nodes, in memory and on disk |
+//! | [`sides`] | what this node's core shows beside the book of the peer, and whose memory counts |
+//! | [`resync`] | what this core lacks, brought to it while it does not notify |
+//! | [`warmth`] | whether that is done, for this node's heartbeats |
+
+pub mod resync;
+pub mod settings;
+pub mod shelves;
+pub mod sides;
+pub mod warmth;
+
+mod stored;
+mod warm;
+
+pub use settings::Settings;
+pub use shelves::Shelves;
+pub use sides::Sides;
+pub use warm::{Ended, Warm};

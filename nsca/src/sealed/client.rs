@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::channel::{Channel, Received};
 use super::credit::Purse;
-use super::hello::Answer;
+use super::hello::{Answer, Features};
 use super::noise::{Arriving, Handshake, MAX_HANDSHAKE_MESSAGE_BYTES};
 use super::outbox::Outbox;
-use super::pulse::Pulse;
+use super::pulse::{Condition, Pulse};
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, Duty, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, Now, Psk, Reason, ResultFrame,
-    SealedError, Welcome, upgrade_request,
+    ClockOffset, CoreVerdict, Duty, Ephemeral, HANDSHAKE_TIMEOUT, Heading, Heartbeat, Hello, Now, Psk, Reason,
+    ResultFrame, SealedError, ShownFrame, Want, Warmth, Welcome, upgrade_request,
 };
 use crate::packet::Init;
 
@@ -22,6 +22,8 @@ pub struct ClientSettings {
     pub hello: Hello,
     /// How this node's core is.
     pub core: CoreVerdict,
+    /// Whether it has a book to tell: what this node's core remembers.
+    pub books: bool,
     /// How long nothing may be heard from the receiver.
     pub stale_after: Duration,
 }
@@ -41,7 +43,7 @@ pub struct ClientSettings {
 #[derive(Debug)]
 pub struct Client {
     settings: ClientSettings,
-    duty: Duty,
+    condition: Condition,
     timestamp: u32,
     state: State,
     timers: Timers,
@@ -76,11 +78,13 @@ pub enum ClientEvent {
     Acknowledged(u64),
     /// The receiver ends the session. Nothing more can be sent in it.
     Goodbye(Reason),
+    /// The receiver asks for a part of the book. Only where [both have books](Client::has_books).
+    Want(Want),
 }
 
-/// What became of a result.
+/// What became of something that was given to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use = "a result that was not taken must be given again"]
+#[must_use = "what was not taken must be given again"]
 pub enum Sent {
     /// It is on its way.
     Taken,
@@ -99,12 +103,13 @@ impl Client {
         let mut handshake = Handshake::initiator(psk, &prologue, ephemeral);
         let mut out = Outbox::default();
         out.end().extend_from_slice(&request);
-        handshake.write(&settings.hello.encode(), out.end());
+        handshake.write(&settings.hello.encode(Features::new(settings.books)), out.end());
         let mut timers = Timers::default();
         timers.set(Timer::Handshake, now.instant + HANDSHAKE_TIMEOUT);
         let arriving = Arriving::new(MAX_HANDSHAKE_MESSAGE_BYTES);
         let state = State::Greeting { handshake, arriving, arrival: now };
-        Client { settings, duty: Duty::Unknown, timestamp: init.timestamp, state, timers, out }
+        let condition = Condition { core: settings.core, ..Condition::default() };
+        Client { settings, condition, timestamp: init.timestamp, state, timers, out }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -155,17 +160,24 @@ impl Client {
 
     /// Tells the receiver how this node's core is; a change is told at once, and with every heartbeat after it.
     pub fn set_core(&mut self, core: CoreVerdict) {
-        self.settings.core = core;
-        if let State::Established { channel, .. } = &mut self.state {
-            channel.pulse.set_core(core);
-        }
+        self.set(Condition { core, ..self.condition });
     }
 
     /// Tells the receiver what this node does; a change is told at once, and with every heartbeat after it.
     pub fn set_duty(&mut self, duty: Duty) {
-        self.duty = duty;
+        self.set(Condition { duty, ..self.condition });
+    }
+
+    /// Tells the receiver whether this node's core is up to date; a change is told at once, and with every heartbeat
+    /// after it.
+    pub fn set_warmth(&mut self, warmth: Warmth) {
+        self.set(Condition { warmth, ..self.condition });
+    }
+
+    fn set(&mut self, condition: Condition) {
+        self.condition = condition;
         if let State::Established { channel, .. } = &mut self.state {
-            channel.pulse.set_duty(duty);
+            channel.pulse.set(condition);
         }
     }
 
@@ -188,7 +200,42 @@ impl Client {
         }
     }
 
-    /// Ends the session in order, after the results that were taken: nothing more is sent. Acknowledgements still
+    /// Whether books are told in this session: once it is established, if both sides know of them.
+    pub fn has_books(&self) -> bool {
+        matches!(&self.state, State::Established { channel, .. } if channel.has_books())
+    }
+
+    /// Gives what comes next of the book. Like everything about books it uses no credit and goes behind results, and is
+    /// always [`Later`](Sent::Later) in a session that [has none](Self::has_books).
+    pub fn send_heading(&mut self, heading: &Heading) -> Sent {
+        self.with_channel(|channel| channel.push_heading(heading))
+    }
+
+    /// Gives a record of the book, in bytes that mean something to both ends. See [`send_heading`](Self::send_heading).
+    pub fn send_record(&mut self, record: &[u8]) -> Sent {
+        self.with_channel(|channel| channel.push_record(record))
+    }
+
+    /// Gives a result that the receiver [wants](ClientEvent::Want). It goes behind results that are news, and ahead of
+    /// the book. See [`send_heading`](Self::send_heading).
+    pub fn send_shown(&mut self, shown: &ShownFrame<'_>) -> Sent {
+        self.with_channel(|channel| channel.push_shown(shown))
+    }
+
+    /// Says that the last [want](ClientEvent::Want) is answered, with how many results that were shown. See
+    /// [`send_heading`](Self::send_heading).
+    pub fn send_answered(&mut self, shown: u32) -> Sent {
+        self.with_channel(|channel| channel.push_answered(shown))
+    }
+
+    fn with_channel(&mut self, push: impl FnOnce(&mut Channel) -> Sent) -> Sent {
+        match &mut self.state {
+            State::Established { channel, .. } => push(channel),
+            State::Greeting { .. } | State::Failed(_) => Sent::Later,
+        }
+    }
+
+    /// Ends the session in order, after what was taken: nothing more is sent. Acknowledgements still
     /// come until the connection is closed.
     pub fn goodbye(&mut self, reason: Reason) {
         if let State::Established { channel, .. } = &mut self.state {
@@ -253,11 +300,11 @@ impl Client {
     }
 
     fn handle_answer(&mut self, answer: Answer, now: Now) -> Result<ClientEvent, SealedError> {
-        let welcome = match answer {
-            Answer::Welcome(welcome) => welcome,
+        let (welcome, features) = match answer {
+            Answer::Welcome(welcome, features) => (welcome, features),
             Answer::Refusal(_, reason) => return Err(SealedError::Refused(reason)),
         };
-        self.establish(&welcome, now);
+        self.establish(&welcome, features, now);
         let hello = &self.settings.hello;
         if welcome.node == hello.node {
             return Err(SealedError::OwnName(welcome.node));
@@ -268,14 +315,15 @@ impl Client {
         Ok(ClientEvent::Welcome(welcome))
     }
 
-    fn establish(&mut self, welcome: &Welcome, now: Now) {
+    fn establish(&mut self, welcome: &Welcome, features: Features, now: Now) {
         let placeholder = State::Failed(SealedError::CutOff);
         let State::Greeting { handshake, .. } = std::mem::replace(&mut self.state, placeholder) else {
             unreachable!("an answer is read once");
         };
         self.timers.stop(Timer::Handshake);
-        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, self.duty, now.instant, &mut self.timers);
-        let channel = Channel::new(handshake.into_transport(), self.timestamp, pulse, now);
+        let pulse = Pulse::new(self.settings.stale_after, self.condition, now.instant, &mut self.timers);
+        let has_books = Features::new(self.settings.books).share_books(features);
+        let channel = Channel::new(handshake.into_transport(), self.timestamp, has_books, pulse, now);
         let purse = Purse::new(welcome.accepted, welcome.credit);
         self.state = State::Established { channel: Box::new(channel), purse };
     }
@@ -305,7 +353,11 @@ fn next_event(
                 }
             }
             Received::Goodbye(reason) => return Ok(Some(ClientEvent::Goodbye(reason))),
+            Received::Want(want) => return Ok(Some(ClientEvent::Want(want))),
             Received::Result(_) => return Err(SealedError::PeerMisbehaved("sends results to a sender")),
+            Received::Heading(_) | Received::Record(_) | Received::Shown(_) | Received::Answered(_) => {
+                return Err(SealedError::PeerMisbehaved("tells its book to a sender"));
+            }
         }
     }
     Ok(None)

@@ -85,10 +85,17 @@ fn measure(heartbeat: &Heartbeat, arrival_us: i64) -> Option<ClockOffset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sealed::{CoreVerdict, Duty};
+    use crate::sealed::{CoreVerdict, Duty, Warmth};
 
     fn heartbeat(time_us: i64, echo_us: i64, held_us: u32) -> Heartbeat {
-        Heartbeat { time_us, echo_us, held_us, core: CoreVerdict::Unknown, duty: Duty::Unknown }
+        Heartbeat {
+            time_us,
+            echo_us,
+            held_us,
+            core: CoreVerdict::Unknown,
+            duty: Duty::Unknown,
+            warmth: Warmth::Unknown,
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Frames: what is said inside of an established session. Those that carry results are in `result`.
+//! Frames: what is said inside of an established session. Those that carry results are in `result` and `shown`, those
+//! about what a core remembers in `books`.
 //!
 //! The layout is in ARCHITECTURE.md, "Frames".
 
@@ -15,6 +16,11 @@ pub(super) const RESULT: u8 = 1;
 pub(super) const HEARTBEAT: u8 = 2;
 pub(super) const ACK: u8 = 3;
 pub(super) const GOODBYE: u8 = 4;
+pub(super) const HEADING: u8 = 5;
+pub(super) const RECORD: u8 = 6;
+pub(super) const WANT: u8 = 7;
+pub(super) const SHOWN: u8 = 8;
+pub(super) const ANSWERED: u8 = 9;
 
 /// A sign of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +33,8 @@ pub struct Heartbeat {
     pub core: CoreVerdict,
     /// What the peer does at this moment.
     pub duty: Duty,
+    /// Whether its core knows what it has to know to do that rightly.
+    pub warmth: Warmth,
 }
 
 /// How a node's core is, as the node itself sees it.
@@ -55,6 +63,18 @@ pub enum Duty {
     Active,
 }
 
+/// Whether a node's core knows what the other one's does: states, notifications sent, acknowledgements and the like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Warmth {
+    /// The node does not tell, or does not know.
+    #[default]
+    Unknown,
+    /// It is not up to date yet.
+    Cold,
+    /// It is.
+    Warm,
+}
+
 /// What the receiver has committed, and what more may be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ack {
@@ -64,11 +84,11 @@ pub(super) struct Ack {
 
 impl Heartbeat {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put_header(HEARTBEAT, 22, out);
+        put_header(HEARTBEAT, 23, out);
         out.extend_from_slice(&self.time_us.to_be_bytes());
         out.extend_from_slice(&self.echo_us.to_be_bytes());
         out.extend_from_slice(&self.held_us.to_be_bytes());
-        out.extend_from_slice(&[self.core.code(), self.duty.code()]);
+        out.extend_from_slice(&[self.core.code(), self.duty.code(), self.warmth.code()]);
     }
 
     pub(super) fn decode(content: &[u8]) -> Option<Self> {
@@ -79,6 +99,8 @@ impl Heartbeat {
             held_us: reader.u32()?,
             core: CoreVerdict::from_code(reader.u8()?),
             duty: Duty::from_code(reader.u8()?),
+            // Older versions end here.
+            warmth: reader.u8().map_or(Warmth::Unknown, Warmth::from_code),
         })
     }
 }
@@ -146,6 +168,24 @@ impl Duty {
     }
 }
 
+impl Warmth {
+    fn code(self) -> u8 {
+        match self {
+            Warmth::Unknown => 0,
+            Warmth::Cold => 1,
+            Warmth::Warm => 2,
+        }
+    }
+
+    fn from_code(code: u8) -> Self {
+        match code {
+            1 => Warmth::Cold,
+            2 => Warmth::Warm,
+            _ => Warmth::Unknown,
+        }
+    }
+}
+
 pub(super) fn put_header(kind: u8, content_bytes: usize, out: &mut Vec<u8>) {
     let length = u32::try_from(content_bytes).expect("a frame has up to MAX_FRAME_BYTES");
     out.extend_from_slice(&length.to_be_bytes());
@@ -159,12 +199,12 @@ mod tests {
     #[test]
     fn the_other_frames_are_laid_out_as_documented() {
         let mut out = Vec::new();
-        let (core, duty) = (CoreVerdict::DeadCrash, Duty::StandingBy);
-        let heartbeat = Heartbeat { time_us: 1, echo_us: -1, held_us: 256, core, duty };
+        let (core, duty, warmth) = (CoreVerdict::DeadCrash, Duty::StandingBy, Warmth::Warm);
+        let heartbeat = Heartbeat { time_us: 1, echo_us: -1, held_us: 256, core, duty, warmth };
         heartbeat.encode(&mut out);
-        let mut expected = vec![0, 0, 0, 22, 2, 0, 0, 0, 0, 0, 0, 0, 1];
+        let mut expected = vec![0, 0, 0, 23, 2, 0, 0, 0, 0, 0, 0, 0, 1];
         expected.extend([0xff; 8]);
-        expected.extend([0, 0, 1, 0, 2, 1]);
+        expected.extend([0, 0, 1, 0, 2, 1, 2]);
         assert_eq!(out, expected);
         assert_eq!(Heartbeat::decode(&out[5..]), Some(heartbeat));
 
@@ -194,14 +234,16 @@ mod tests {
     #[test]
     fn later_additions_are_ignored() {
         let mut out = Vec::new();
-        let (core, duty) = (CoreVerdict::Alive, Duty::Active);
-        let heartbeat = Heartbeat { time_us: 1, echo_us: 2, held_us: 3, core, duty };
+        let (core, duty, warmth) = (CoreVerdict::Alive, Duty::Active, Warmth::Cold);
+        let heartbeat = Heartbeat { time_us: 1, echo_us: 2, held_us: 3, core, duty, warmth };
         heartbeat.encode(&mut out);
         out.extend(b"more");
         assert_eq!(Heartbeat::decode(&out[5..]), Some(heartbeat));
-        out[25..27].fill(99);
-        let unknown = Heartbeat { core: CoreVerdict::Unknown, duty: Duty::Unknown, ..heartbeat };
+        out[25..28].fill(99);
+        let unknown =
+            Heartbeat { core: CoreVerdict::Unknown, duty: Duty::Unknown, warmth: Warmth::Unknown, ..heartbeat };
         assert_eq!(Heartbeat::decode(&out[5..]), Some(unknown));
+        assert_eq!(Heartbeat::decode(&out[5..27]), Some(unknown), "an older version");
         assert_eq!(decode_goodbye(&[200, 1]), Some(Reason::Other(200)));
     }
 }

@@ -11,9 +11,26 @@ use super::{Credit, Reason};
 /// The version of the protocol that this crate speaks.
 const VERSION: u8 = 1;
 
-const FEATURES: u32 = 0;
 const WELCOME: u8 = 1;
 const REFUSAL: u8 = 2;
+
+/// What a side can do beyond the first version, as bits. What both sides have is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Features(pub(super) u32);
+
+impl Features {
+    /// It tells, or takes, what a core remembers.
+    const BOOKS: u32 = 1;
+
+    pub(super) fn new(books: bool) -> Self {
+        Features(if books { Self::BOOKS } else { 0 })
+    }
+
+    /// Whether both sides know of books.
+    pub(super) fn share_books(self, peer: Features) -> bool {
+        self.0 & peer.0 & Self::BOOKS != 0
+    }
+}
 
 /// The longest name of a node.
 pub const MAX_NODE_NAME_BYTES: usize = 255;
@@ -62,14 +79,14 @@ pub struct Welcome {
 /// The receiver's part of the handshake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
-    Welcome(Welcome),
+    Welcome(Welcome, Features),
     Refusal(NodeName, Reason),
 }
 
 impl Hello {
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(super) fn encode(&self, features: Features) -> Vec<u8> {
         let mut out = vec![VERSION];
-        out.extend_from_slice(&FEATURES.to_be_bytes());
+        out.extend_from_slice(&features.0.to_be_bytes());
         out.extend_from_slice(&self.spool.0);
         for number in [self.epoch, self.oldest, self.newest] {
             out.extend_from_slice(&number.to_be_bytes());
@@ -78,16 +95,17 @@ impl Hello {
         out
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<(Self, Features)> {
         let mut reader = Reader(bytes);
-        reader.version_and_features()?;
-        Some(Hello {
+        let features = reader.version_and_features()?;
+        let hello = Hello {
             spool: SpoolId(reader.array()?),
             epoch: reader.u64()?,
             oldest: reader.u64()?,
             newest: reader.u64()?,
             node: reader.node_name()?,
-        })
+        };
+        Some((hello, features))
     }
 }
 
@@ -95,9 +113,9 @@ impl Answer {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let node = match self {
-            Answer::Welcome(welcome) => {
+            Answer::Welcome(welcome, features) => {
                 out.extend_from_slice(&[WELCOME, VERSION]);
-                out.extend_from_slice(&FEATURES.to_be_bytes());
+                out.extend_from_slice(&features.0.to_be_bytes());
                 for number in [welcome.accepted, welcome.credit.results, welcome.credit.bytes] {
                     out.extend_from_slice(&number.to_be_bytes());
                 }
@@ -116,11 +134,11 @@ impl Answer {
         let mut reader = Reader(bytes);
         match reader.u8()? {
             WELCOME => {
-                reader.version_and_features()?;
+                let features = reader.version_and_features()?;
                 let accepted = reader.u64()?;
                 let credit = Credit { results: reader.u64()?, bytes: reader.u64()? };
                 let node = reader.node_name()?;
-                Some(Answer::Welcome(Welcome { node, accepted, credit }))
+                Some(Answer::Welcome(Welcome { node, accepted, credit }, features))
             }
             REFUSAL => {
                 let reason = Reason::from_code(reader.u8()?);
@@ -132,11 +150,11 @@ impl Answer {
 }
 
 impl Reader<'_> {
-    /// This version goes on as version 1 with every other one, and has no features.
-    fn version_and_features(&mut self) -> Option<()> {
+    /// This version goes on as version 1 with every other one.
+    fn version_and_features(&mut self) -> Option<Features> {
         let version = self.u8()?;
-        let _features = self.u32()?;
-        (version >= VERSION).then_some(())
+        let features = Features(self.u32()?);
+        (version >= VERSION).then_some(features)
     }
 
     fn node_name(&mut self) -> Option<NodeName> {
@@ -188,6 +206,8 @@ impl fmt::Debug for SpoolId {
 mod tests {
     use super::*;
 
+    const BOOKS: Features = Features(1);
+
     fn name(name: &str) -> NodeName {
         NodeName::try_from(name).unwrap()
     }
@@ -198,22 +218,22 @@ mod tests {
 
     #[test]
     fn hello_is_laid_out_as_documented() {
-        let bytes = hello().encode();
-        let mut expected = vec![1, 0, 0, 0, 0];
+        let bytes = hello().encode(BOOKS);
+        let mut expected = vec![1, 0, 0, 0, 1];
         expected.extend([0xab; 16]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 3]);
         expected.extend([0, 0, 0, 0, 0, 0, 0, 17]);
         expected.extend([0, 0, 1, 0, 0, 0, 0, 0]);
         expected.extend(b"\x06master");
         assert_eq!(bytes, expected);
-        assert_eq!(Hello::decode(&bytes), Some(hello()));
+        assert_eq!(Hello::decode(&bytes), Some((hello(), BOOKS)));
     }
 
     #[test]
     fn answers_are_laid_out_as_documented() {
         let credit = Credit { results: 258, bytes: 65_536 };
-        let welcome = Answer::Welcome(Welcome { node: name("standby"), accepted: 9, credit });
-        let mut expected = vec![1, 1, 0, 0, 0, 0];
+        let welcome = Answer::Welcome(Welcome { node: name("standby"), accepted: 9, credit }, BOOKS);
+        let mut expected = vec![1, 1, 0, 0, 0, 1];
         expected.extend([0, 0, 0, 0, 0, 0, 0, 9]);
         expected.extend([0, 0, 0, 0, 0, 0, 1, 2]);
         expected.extend([0, 0, 0, 0, 0, 1, 0, 0]);
@@ -227,12 +247,20 @@ mod tests {
     }
 
     #[test]
+    fn books_are_told_where_both_sides_know_of_them() {
+        assert_eq!((Features::new(true), Features::new(false)), (BOOKS, Features(0)));
+        for (own, peers, shared) in [(1, 1, true), (1, 0, false), (0, 1, false), (1, 0xff, true), (1, 0xfe, false)] {
+            assert_eq!(Features(own).share_books(Features(peers)), shared, "{own} {peers}");
+        }
+    }
+
+    #[test]
     fn a_later_version_with_more_fields_is_understood() {
-        let mut bytes = hello().encode();
+        let mut bytes = hello().encode(BOOKS);
         bytes[0] = 2;
         bytes[4] = 0xff;
         bytes.extend(b"more");
-        assert_eq!(Hello::decode(&bytes), Some(hello()));
+        assert_eq!(Hello::decode(&bytes), Some((hello(), Features(0xff))));
         bytes[0] = 0;
         assert_eq!(Hello::decode(&bytes), None);
     }
@@ -240,10 +268,10 @@ mod tests {
     #[test]
     fn what_is_too_short_is_refused_at_every_length() {
         let credit = Credit::default();
-        let bytes = hello().encode();
+        let bytes = hello().encode(BOOKS);
         (0..bytes.len()).for_each(|end| assert_eq!(Hello::decode(&bytes[..end]), None));
         let welcome = Welcome { node: name("standby"), accepted: 9, credit };
-        for answer in [Answer::Welcome(welcome), Answer::Refusal(name("standby"), Reason::OwnName)] {
+        for answer in [Answer::Welcome(welcome, BOOKS), Answer::Refusal(name("standby"), Reason::OwnName)] {
             let bytes = answer.encode();
             (0..bytes.len()).for_each(|end| assert_eq!(Answer::decode(&bytes[..end]), None));
         }
@@ -255,7 +283,7 @@ mod tests {
         for invalid in ["", "two\nlines", "\u{85}", &"x".repeat(256)] {
             assert_eq!(NodeName::try_from(invalid), Err(InvalidNodeName), "{invalid:?}");
         }
-        let mut bytes = hello().encode();
+        let mut bytes = hello().encode(BOOKS);
         let end = bytes.len();
         bytes[end - 1] = b'\n';
         assert_eq!(Hello::decode(&bytes), None);

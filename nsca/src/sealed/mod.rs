@@ -7,7 +7,7 @@
 //!   │ ──────────── upgrade request ───────────▶ │
 //!   │ ──────────── Noise: psk, e ─────────────▶ │   Hello
 //!   │ ◀─────────── Noise: e, ee ─────────────── │   Welcome or Refusal
-//!   │ ◀══════════ Noise messages ═════════════▶ │   frames: results, heartbeats, acknowledgements
+//!   │ ◀══════════ Noise messages ═════════════▶ │   frames: results, heartbeats, acknowledgements, books
 //! ```
 //!
 //! Every byte of it is in ARCHITECTURE.md, "Sealed sessions on the wire".
@@ -19,6 +19,7 @@
 //! `tests/data/sealed/session.py` is a second implementation of everything above; what it computed is what the tests
 //! compare with.
 
+mod books;
 mod channel;
 mod client;
 mod clock;
@@ -26,13 +27,16 @@ mod credit;
 mod error;
 mod frame;
 mod hello;
+mod lanes;
 mod mark;
 mod noise;
 mod outbox;
+mod packet;
 mod psk;
 mod pulse;
 mod result;
 mod server;
+mod shown;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timers;
@@ -40,11 +44,12 @@ mod wire;
 
 use std::time::Duration;
 
+pub use books::{Heading, MAX_WANTED_OBJECTS, Part, Want};
 pub use client::{Client, ClientEvent, ClientSettings, Sent};
 pub use clock::{ClockOffset, Now};
 pub use credit::{Credit, Window};
 pub use error::{Reason, SealedError};
-pub use frame::{CoreVerdict, Duty, Heartbeat, MAX_FRAME_BYTES};
+pub use frame::{CoreVerdict, Duty, Heartbeat, MAX_FRAME_BYTES, Warmth};
 pub use hello::{Hello, InvalidNodeName, MAX_NODE_NAME_BYTES, NodeName, SpoolId, Welcome};
 pub use mark::{MARKED_RANDOM_BYTES, UPGRADE_BYTES, is_marked, marked_iv, upgrade_request};
 pub use noise::Ephemeral;
@@ -52,6 +57,7 @@ pub use psk::{KEY_BYTES, KeyError, Psk, key_file_text};
 pub use pulse::HEARTBEAT_INTERVAL;
 pub use result::{CheckType, ResultFrame, StateType};
 pub use server::{Server, ServerEvent, ServerSettings};
+pub use shown::ShownFrame;
 
 /// After how long a silence a side ends the session, unless it is told otherwise: ten heartbeats.
 pub const STALE_AFTER: Duration = Duration::from_secs(10);

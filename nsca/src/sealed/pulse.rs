@@ -4,17 +4,24 @@ use std::time::{Duration, Instant};
 
 use super::clock::Measurements;
 use super::timers::{Timer, Timers};
-use super::{ClockOffset, CoreVerdict, Duty, Heartbeat, Now};
+use super::{ClockOffset, CoreVerdict, Duty, Heartbeat, Now, Warmth};
 
 /// How often a heartbeat is sent.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a side says of its node with each heartbeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Condition {
+    pub(super) core: CoreVerdict,
+    pub(super) duty: Duty,
+    pub(super) warmth: Warmth,
+}
 
 /// The heartbeats of one session.
 #[derive(Debug)]
 pub(super) struct Pulse {
     stale_after: Duration,
-    core: CoreVerdict,
-    duty: Duty,
+    condition: Condition,
     due: bool,
     /// When the last authentic message came; before the first, when the session began.
     heard: Instant,
@@ -25,11 +32,11 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// The first heartbeat is due at once.
-    pub(super) fn new(stale_after: Duration, core: CoreVerdict, duty: Duty, now: Instant, timers: &mut Timers) -> Self {
+    pub(super) fn new(stale_after: Duration, condition: Condition, now: Instant, timers: &mut Timers) -> Self {
         timers.set(Timer::Heartbeat, now + HEARTBEAT_INTERVAL);
         timers.set(Timer::Silence, now + stale_after);
         let measurements = Measurements::default();
-        Pulse { stale_after, core, duty, due: true, heard: now, newest: None, measurements }
+        Pulse { stale_after, condition, due: true, heard: now, newest: None, measurements }
     }
 
     pub(super) fn stale_after(&self) -> Duration {
@@ -41,15 +48,9 @@ impl Pulse {
     }
 
     /// A change does not wait for the next second.
-    pub(super) fn set_core(&mut self, core: CoreVerdict) {
-        self.due |= core != self.core;
-        self.core = core;
-    }
-
-    /// A change does not wait for the next second.
-    pub(super) fn set_duty(&mut self, duty: Duty) {
-        self.due |= duty != self.duty;
-        self.duty = duty;
+    pub(super) fn set(&mut self, condition: Condition) {
+        self.due |= condition != self.condition;
+        self.condition = condition;
     }
 
     pub(super) fn heard(&self) -> Instant {
@@ -80,7 +81,8 @@ impl Pulse {
                 None => (0, Duration::ZERO),
             };
             let held_us = u32::try_from(held.as_micros()).unwrap_or(u32::MAX);
-            Heartbeat { time_us: now.unix_us, echo_us, held_us, core: self.core, duty: self.duty }
+            let Condition { core, duty, warmth } = self.condition;
+            Heartbeat { time_us: now.unix_us, echo_us, held_us, core, duty, warmth }
         })
     }
 }

@@ -4,20 +4,12 @@
 //!
 //! **Invariant:** nothing is copied when one is read: a [`ResultFrame`] borrows its texts from the frame.
 
-use crc32fast::Hasher;
-
 use super::frame::{HEADER_BYTES, MAX_FRAME_BYTES, RESULT, put_header};
-use super::wire::{Reader, put_long_text, put_short_text, put_text};
+use super::packet::{self, Packet};
+use super::wire::{Reader, put_short_text};
 
-/// The version of the packet in a result.
-const PACKET_VERSION: i16 = 4;
-
-/// A result without its texts.
-const RESULT_FIXED_BYTES: usize = 8 + 8 + 1 + 1 + 4 + 1 + 2 + 4 + 4 + 2 + 2 + 2 + 4;
-
-/// Where CRC and timestamp lie in the packet.
-const CRC_AT: usize = 2;
-const TIMESTAMP_AT: usize = 6;
+/// A result without origin and packet.
+const FIXED_BYTES: usize = 8 + 8 + 1 + 1 + 4 + 1;
 
 /// Whether a state had been confirmed by retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,11 +57,8 @@ pub struct ResultFrame<'a> {
 impl<'a> ResultFrame<'a> {
     /// Length of the frame with its header, or `None` when it is longer than a frame may be.
     pub fn frame_bytes(&self) -> Option<usize> {
-        let fits = self.origin.len() <= usize::from(u8::MAX)
-            && self.host.len() <= usize::from(u16::MAX)
-            && self.service.len() <= usize::from(u16::MAX);
-        let texts = [self.origin, self.host, self.service, self.output].map(<[u8]>::len);
-        let content = texts.iter().fold(RESULT_FIXED_BYTES, |sum, text| sum.saturating_add(*text));
+        let fits = self.origin.len() <= usize::from(u8::MAX);
+        let content = self.packet().bytes()?.saturating_add(FIXED_BYTES + self.origin.len());
         (fits && content <= MAX_FRAME_BYTES).then_some(HEADER_BYTES + content)
     }
 
@@ -80,34 +69,23 @@ impl<'a> ResultFrame<'a> {
         put_header(RESULT, frame_bytes - HEADER_BYTES, out);
         out.extend_from_slice(&self.sequence.to_be_bytes());
         out.extend_from_slice(&self.check_time_us.to_be_bytes());
-        out.push(self.state_type.map_or(0, StateType::code));
-        out.push(self.check_type.map_or(0, CheckType::code));
+        out.push(StateType::code(self.state_type));
+        out.push(CheckType::code(self.check_type));
         out.extend_from_slice(&self.attempt.to_be_bytes());
         put_short_text(self.origin, out);
-        self.encode_packet(timestamp, out);
+        self.packet().encode(timestamp, out);
         debug_assert_eq!(out.len() - start, frame_bytes);
     }
 
-    fn encode_packet(&self, timestamp: u32, out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(&PACKET_VERSION.to_be_bytes());
-        out.extend_from_slice(&[0; 4]);
-        out.extend_from_slice(&timestamp.to_be_bytes());
-        out.extend_from_slice(&self.code.to_be_bytes());
-        put_text(self.host, out);
-        put_text(self.service, out);
-        put_long_text(self.output, out);
-        let packet = &mut out[start..];
-        let crc = crc32fast::hash(packet);
-        packet[CRC_AT..][..4].copy_from_slice(&crc.to_be_bytes());
+    fn packet(&self) -> Packet<'a> {
+        Packet { code: self.code, host: self.host, service: self.service, output: self.output }
     }
 
     /// Reads a frame's content; the packet must be sound, and one of this session, whose init packet says
     /// `timestamp`.
     pub(super) fn decode(content: &'a [u8], timestamp: u32) -> Option<Self> {
         let (result, packet) = ResultFrame::parse(content)?;
-        let genuine = is_sound(packet) && packet[TIMESTAMP_AT..][..4] == timestamp.to_be_bytes();
-        genuine.then_some(result)
+        packet::is_genuine(packet, timestamp).then_some(result)
     }
 
     /// Reads a frame's content and says where its packet lies, whose CRC and timestamp are not looked at.
@@ -119,13 +97,7 @@ impl<'a> ResultFrame<'a> {
         let check_type = CheckType::from_code(reader.u8()?);
         let attempt = reader.u32()?;
         let origin = reader.short_text()?;
-        let packet = reader.0;
-        if reader.i16()? != PACKET_VERSION {
-            return None;
-        }
-        let (_crc, _timestamp) = (reader.u32()?, reader.u32()?);
-        let code = reader.i16()?;
-        let (host, service, output) = (reader.text()?, reader.text()?, reader.long_text()?);
+        let Packet { code, host, service, output } = Packet::parse(reader.0)?;
         let result = ResultFrame {
             sequence,
             check_time_us,
@@ -138,19 +110,21 @@ impl<'a> ResultFrame<'a> {
             service,
             output,
         };
-        reader.0.is_empty().then_some((result, packet))
+        Some((result, reader.0))
     }
 }
 
 impl StateType {
-    fn code(self) -> u8 {
-        match self {
-            StateType::Soft => 1,
-            StateType::Hard => 2,
+    /// 0: it is not known.
+    pub(super) fn code(state_type: Option<Self>) -> u8 {
+        match state_type {
+            None => 0,
+            Some(StateType::Soft) => 1,
+            Some(StateType::Hard) => 2,
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(StateType::Soft),
             2 => Some(StateType::Hard),
@@ -160,29 +134,22 @@ impl StateType {
 }
 
 impl CheckType {
-    fn code(self) -> u8 {
-        match self {
-            CheckType::Active => 1,
-            CheckType::Passive => 2,
+    /// 0: it is not known.
+    pub(super) fn code(check_type: Option<Self>) -> u8 {
+        match check_type {
+            None => 0,
+            Some(CheckType::Active) => 1,
+            Some(CheckType::Passive) => 2,
         }
     }
 
-    fn from_code(code: u8) -> Option<Self> {
+    pub(super) fn from_code(code: u8) -> Option<Self> {
         match code {
             1 => Some(CheckType::Active),
             2 => Some(CheckType::Passive),
             _ => None,
         }
     }
-}
-
-/// Whether the CRC of a packet fits that was parsed.
-fn is_sound(packet: &[u8]) -> bool {
-    let mut crc = Hasher::new();
-    crc.update(&packet[..CRC_AT]);
-    crc.update(&[0; TIMESTAMP_AT - CRC_AT]);
-    crc.update(&packet[TIMESTAMP_AT..]);
-    packet[CRC_AT..TIMESTAMP_AT] == crc.finalize().to_be_bytes()
 }
 
 #[cfg(test)]
@@ -255,7 +222,7 @@ mod tests {
     #[test]
     fn the_longest_result_fills_a_frame() {
         let texts = 3 + 3 + 4;
-        let mut output = vec![b'x'; MAX_FRAME_BYTES - RESULT_FIXED_BYTES - texts];
+        let mut output = vec![b'x'; MAX_FRAME_BYTES - FIXED_BYTES - 20 - texts];
         let longest = ResultFrame { output: &output, ..result() };
         assert_eq!(longest.frame_bytes(), Some(HEADER_BYTES + MAX_FRAME_BYTES));
         assert_eq!(encoded(&longest).len(), HEADER_BYTES + MAX_FRAME_BYTES);

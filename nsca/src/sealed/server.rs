@@ -7,14 +7,14 @@ use super::channel::{Channel, Received};
 use super::client::handshake_message;
 use super::credit::Ledger;
 use super::frame::HEADER_BYTES;
-use super::hello::Answer;
+use super::hello::{Answer, Features};
 use super::noise::{Arriving, Handshake, MAX_HANDSHAKE_MESSAGE_BYTES};
 use super::outbox::Outbox;
-use super::pulse::Pulse;
+use super::pulse::{Condition, Pulse};
 use super::timers::{Timer, Timers};
 use super::{
-    ClockOffset, CoreVerdict, Duty, Ephemeral, HANDSHAKE_TIMEOUT, Heartbeat, Hello, NodeName, Now, Psk, Reason,
-    ResultFrame, SealedError, Welcome, Window, upgrade_request,
+    ClockOffset, CoreVerdict, Duty, Ephemeral, HANDSHAKE_TIMEOUT, Heading, Heartbeat, Hello, NodeName, Now, Psk,
+    Reason, ResultFrame, SealedError, Sent, ShownFrame, Want, Warmth, Welcome, Window, upgrade_request,
 };
 use crate::packet::Init;
 
@@ -27,6 +27,8 @@ pub struct ServerSettings {
     pub window: Window,
     /// How this node's core is.
     pub core: CoreVerdict,
+    /// Whether it takes books: what the sender's core remembers.
+    pub books: bool,
     /// How long nothing may be heard from the sender.
     pub stale_after: Duration,
 }
@@ -47,7 +49,7 @@ pub struct ServerSettings {
 #[derive(Debug)]
 pub struct Server {
     settings: ServerSettings,
-    duty: Duty,
+    condition: Condition,
     timestamp: u32,
     state: State,
     timers: Timers,
@@ -64,6 +66,7 @@ enum State {
     /// The shell decides about the hello.
     Greeted {
         handshake: Handshake,
+        features: Features,
     },
     /// Results flow.
     Established {
@@ -86,6 +89,14 @@ pub enum ServerEvent<'a> {
     Heartbeat(Heartbeat),
     /// The sender ends the session. Nothing more comes in it.
     Goodbye(Reason),
+    /// What comes next of the sender's book. This and what follows only where [both have books](Server::has_books).
+    Heading(Heading),
+    /// A record of the book, as [`Client::send_record`](super::Client::send_record) was given it.
+    Record(&'a [u8]),
+    /// A result that was [wanted](Server::want).
+    Shown(ShownFrame<'a>),
+    /// The last want is answered, with so many results that were shown.
+    Answered(u32),
 }
 
 /// An event before its texts are borrowed.
@@ -94,6 +105,10 @@ enum Next {
     Result(Range<usize>),
     Heartbeat(Heartbeat),
     Goodbye(Reason),
+    Heading(Heading),
+    Record(Range<usize>),
+    Shown(Range<usize>),
+    Answered(u32),
 }
 
 impl Server {
@@ -106,7 +121,8 @@ impl Server {
         timers.set(Timer::Handshake, now.instant + HANDSHAKE_TIMEOUT);
         let arriving = Arriving::new(MAX_HANDSHAKE_MESSAGE_BYTES);
         let state = State::Upgraded { handshake, arriving };
-        Server { settings, duty: Duty::Unknown, timestamp: init.timestamp, state, timers, out: Outbox::default() }
+        let condition = Condition { core: settings.core, ..Condition::default() };
+        Server { settings, condition, timestamp: init.timestamp, state, timers, out: Outbox::default() }
     }
 
     /// Takes bytes that have arrived and returns how many there was room for. At least one is taken after
@@ -164,14 +180,16 @@ impl Server {
     ///
     /// When there is no hello to answer.
     pub fn welcome(&mut self, accepted: u64, now: Now) {
-        let Some(mut handshake) = self.take_greeted() else {
+        let Some((mut handshake, features)) = self.take_greeted() else {
             return;
         };
         let ledger = Ledger::new(accepted, self.settings.window);
         let welcome = Welcome { node: self.settings.node.clone(), accepted, credit: ledger.granted() };
-        handshake.write(&Answer::Welcome(welcome).encode(), self.out.end());
-        let pulse = Pulse::new(self.settings.stale_after, self.settings.core, self.duty, now.instant, &mut self.timers);
-        let channel = Channel::new(handshake.into_transport(), self.timestamp, pulse, now);
+        let own_features = Features::new(self.settings.books);
+        handshake.write(&Answer::Welcome(welcome, own_features).encode(), self.out.end());
+        let pulse = Pulse::new(self.settings.stale_after, self.condition, now.instant, &mut self.timers);
+        let has_books = own_features.share_books(features);
+        let channel = Channel::new(handshake.into_transport(), self.timestamp, has_books, pulse, now);
         self.state = State::Established { channel: Box::new(channel), ledger };
     }
 
@@ -182,7 +200,7 @@ impl Server {
     ///
     /// When there is no hello to answer.
     pub fn refuse(&mut self, reason: Reason) {
-        let Some(mut handshake) = self.take_greeted() else {
+        let Some((mut handshake, _)) = self.take_greeted() else {
             return;
         };
         let refusal = Answer::Refusal(self.settings.node.clone(), reason);
@@ -203,17 +221,39 @@ impl Server {
 
     /// Tells the sender how this node's core is; a change is told at once, and with every heartbeat after it.
     pub fn set_core(&mut self, core: CoreVerdict) {
-        self.settings.core = core;
-        if let State::Established { channel, .. } = &mut self.state {
-            channel.pulse.set_core(core);
-        }
+        self.set(Condition { core, ..self.condition });
     }
 
     /// Tells the sender what this node does; a change is told at once, and with every heartbeat after it.
     pub fn set_duty(&mut self, duty: Duty) {
-        self.duty = duty;
+        self.set(Condition { duty, ..self.condition });
+    }
+
+    /// Tells the sender whether this node's core is up to date; a change is told at once, and with every heartbeat
+    /// after it.
+    pub fn set_warmth(&mut self, warmth: Warmth) {
+        self.set(Condition { warmth, ..self.condition });
+    }
+
+    fn set(&mut self, condition: Condition) {
+        self.condition = condition;
         if let State::Established { channel, .. } = &mut self.state {
-            channel.pulse.set_duty(duty);
+            channel.pulse.set(condition);
+        }
+    }
+
+    /// Whether books are told in this session: once it is established, if both sides know of them.
+    pub fn has_books(&self) -> bool {
+        matches!(&self.state, State::Established { channel, .. } if channel.has_books())
+    }
+
+    /// Asks the sender for a part of its book. False: there is no room now, or it is no [session with
+    /// books](Self::has_books), or [no frame can hold it](Want::frame_bytes).
+    #[must_use = "what was not taken must be given again"]
+    pub fn want(&mut self, want: &Want) -> bool {
+        match &mut self.state {
+            State::Established { channel, .. } => channel.push_want(want) == Sent::Taken,
+            State::Upgraded { .. } | State::Greeted { .. } | State::Refused | State::Failed(_) => false,
         }
     }
 
@@ -237,6 +277,10 @@ impl Server {
             Next::Result(content) => ServerEvent::Result(self.established().genuine_result(content)),
             Next::Heartbeat(heartbeat) => ServerEvent::Heartbeat(heartbeat),
             Next::Goodbye(reason) => ServerEvent::Goodbye(reason),
+            Next::Heading(heading) => ServerEvent::Heading(heading),
+            Next::Record(content) => ServerEvent::Record(self.established().content(content)),
+            Next::Shown(content) => ServerEvent::Shown(self.established().genuine_shown(content)),
+            Next::Answered(shown) => ServerEvent::Answered(shown),
         }))
     }
 
@@ -287,8 +331,8 @@ impl Server {
                     return Ok(None);
                 };
                 let payload = handshake.read(message).map_err(|_| SealedError::WrongKey)?;
-                let hello = Hello::decode(&payload).ok_or(SealedError::InvalidMessage("a hello"))?;
-                self.handle_hello(hello).map(Some)
+                let (hello, features) = Hello::decode(&payload).ok_or(SealedError::InvalidMessage("a hello"))?;
+                self.handle_hello(hello, features).map(Some)
             }
             State::Established { channel, ledger } => next_event(channel, ledger, &mut self.timers),
             State::Greeted { .. } | State::Refused => Ok(None),
@@ -296,13 +340,13 @@ impl Server {
         }
     }
 
-    fn handle_hello(&mut self, hello: Hello) -> Result<Next, SealedError> {
+    fn handle_hello(&mut self, hello: Hello, features: Features) -> Result<Next, SealedError> {
         self.timers.stop(Timer::Handshake);
         let placeholder = State::Failed(SealedError::CutOff);
         let State::Upgraded { handshake, .. } = std::mem::replace(&mut self.state, placeholder) else {
             unreachable!("a hello is read once");
         };
-        self.state = State::Greeted { handshake };
+        self.state = State::Greeted { handshake, features };
         if hello.node == self.settings.node {
             self.refuse(Reason::OwnName);
             return Err(SealedError::OwnName(hello.node));
@@ -311,9 +355,9 @@ impl Server {
     }
 
     /// `None` when the session failed while the shell was deciding.
-    fn take_greeted(&mut self) -> Option<Handshake> {
+    fn take_greeted(&mut self) -> Option<(Handshake, Features)> {
         match std::mem::replace(&mut self.state, State::Refused) {
-            State::Greeted { handshake } => Some(handshake),
+            State::Greeted { handshake, features } => Some((handshake, features)),
             failed @ State::Failed(_) => {
                 self.state = failed;
                 None
@@ -357,7 +401,15 @@ fn next_event(channel: &mut Channel, ledger: &mut Ledger, timers: &mut Timers) -
         }
         Received::Heartbeat(heartbeat) => Next::Heartbeat(heartbeat),
         Received::Goodbye(reason) => Next::Goodbye(reason),
+        Received::Heading(heading) => Next::Heading(heading),
+        Received::Record(content) => Next::Record(content),
+        Received::Shown(content) => {
+            channel.shown(content.clone()).ok_or(SealedError::InvalidMessage("a result that is shown"))?;
+            Next::Shown(content)
+        }
+        Received::Answered(shown) => Next::Answered(shown),
         Received::Ack(_) => return Err(SealedError::PeerMisbehaved("acknowledges results to a receiver")),
+        Received::Want(_) => return Err(SealedError::PeerMisbehaved("asks a receiver for its book")),
     }))
 }
 

@@ -17,7 +17,8 @@ use crate::backlog::NotTaken;
 use crate::batch::Batch;
 use crate::ledger::Records;
 
-/// What is to be appended. Each connection has at most one batch here, so their number is bounded by theirs.
+/// What is to be appended. Each connection has at most one batch here, and one of results that are no news, so their
+/// number is bounded by theirs.
 #[derive(Default)]
 pub(super) struct Orders {
     waiting: Vec<Order>,
@@ -62,6 +63,12 @@ impl Journal {
     /// As [`begin_append`](Self::begin_append), to the end.
     pub(crate) async fn append(self: &Arc<Self>, batch: Arc<Batch>) -> Result<(), NotTaken> {
         self.begin_append(batch).outcome().await
+    }
+
+    /// As [`append`](Self::append), on this thread. Whoever waits for results is not woken.
+    pub(crate) fn append_here(&self, batch: &Batch) -> Result<(), NotTaken> {
+        let records = Records::encode(batch, &self.fingerprints);
+        self.write(&mut self.spool.blocking_lock(), batch, records)
     }
 
     /// Appends what waits until nothing does.

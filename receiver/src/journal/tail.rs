@@ -11,6 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use spool::{Reader, Trouble};
@@ -98,6 +99,7 @@ impl Tail {
         while let Some(again) = &mut self.again {
             let Some(&wanted) = again.newest.get(again.given) else {
                 self.again = None;
+                self.journal.is_giving_again.store(false, Ordering::Relaxed);
                 break;
             };
             if again.reader.next_sequence() < wanted {
@@ -222,6 +224,7 @@ impl Tail {
         newest.shrink_to_fit();
         let objects = newest.len();
         self.again = Some(Again { reader: Reader::from(0), newest, given: 0 });
+        self.journal.is_giving_again.store(true, Ordering::Relaxed);
         Ok(objects)
     }
 

@@ -13,6 +13,9 @@
 //! The last line ends loops. In a ring of relays, what comes round comes over another path than it came first, and is not
 //! newer than itself. When the better path breaks, the next second's results pass over the other one.
 //!
+//! What a core is asked for once more is no news: it passes if it is not older than the last one that passed, wherever that
+//! came from, and says nothing about the way on which results of its object come.
+//!
 //! The journal knows no paths. After a start, what comes straight from its origin continues what is there, and what was relayed
 //! has to be newer once: it could be what this node sent on before.
 //!
@@ -109,6 +112,18 @@ impl Ages {
         if said.is_some_and(|last| !last.lets_pass(way, seconds(second))) {
             return None;
         }
+        self.insert(object, Last::after(said, way, second));
+        Some(Undo { object, before })
+    }
+
+    /// As [`pass`](Self::pass), for a result that is no news: it was asked for.
+    pub(super) fn pass_again(&mut self, object: Fingerprint, origin: Node, second: i64, now: i64) -> Option<Undo> {
+        let before = self.last.get(&object).copied();
+        let said = before.filter(|last| last.latest <= seconds(now));
+        if said.is_some_and(|last| seconds(second) < last.second) {
+            return None;
+        }
+        let way = said.map_or(Way { origin, path: Node::UNKNOWN }, |last| last.way);
         self.insert(object, Last::after(said, way, second));
         Some(Undo { object, before })
     }

@@ -52,6 +52,7 @@ use classic::Connection;
 use connect::{Greeted, Resolve, connect, greet};
 use sealed::Conversation;
 
+pub(crate) use classic::encode;
 pub(crate) use connect::System;
 pub(crate) use record::Record;
 pub use record::{Ended, Heard};
@@ -207,7 +208,7 @@ impl<R: Resolve + Sync> Link<R> {
         let hello = hello(&self.shared.node, &self.shared.outbox.lock_soon().await.spool);
         let epoch = hello.epoch;
         let presence = *self.shared.presence.borrow();
-        let settings = ClientSettings { hello, core: presence.core, stale_after: self.stale_after };
+        let settings = ClientSettings { hello, core: presence.core, books: false, stale_after: self.stale_after };
         let (mut random, mut step) = ([0; 32], [0; 4]);
         getrandom::fill(&mut random).map_err(LinkError::Random)?;
         getrandom::fill(&mut step).map_err(LinkError::Random)?;

@@ -155,7 +155,7 @@ impl Conversation<'_> {
             }
             Event::Remember => self.remember().await?,
             Event::Heartbeat(heartbeat) => self.record.note_heartbeat(&heartbeat, Instant::now()),
-            Event::Acknowledged => {}
+            Event::Acknowledged | Event::Want(_) => {}
             Event::Goodbye(reason) => return Err(LinkError::PeerLeft { address: self.address, reason }),
         }
         Ok(())

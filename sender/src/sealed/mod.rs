@@ -33,7 +33,7 @@ use nagios::stored;
 use nsca::greeting::PeerAbility;
 use nsca::sealed::{
     Client, ClientEvent, ClockOffset, CoreVerdict, Duty, Heartbeat, Hello, NodeName, Now, Reason, SealedError, Sent,
-    SpoolId, Welcome,
+    SpoolId, Want, Welcome,
 };
 use spool::disk::Disk;
 use spool::{Spool, Trouble};
@@ -114,6 +114,8 @@ pub enum Event {
     Acknowledged,
     /// The peer ends the session: close the connection.
     Goodbye(Reason),
+    /// The peer asks for a part of the book.
+    Want(Want),
 }
 
 /// What a session with any peer begins with.
@@ -327,6 +329,7 @@ impl Exchange {
                 Ok(Event::Acknowledged)
             }
             ClientEvent::Goodbye(reason) => Ok(Event::Goodbye(reason)),
+            ClientEvent::Want(want) => Ok(Event::Want(want)),
         }
     }
 

@@ -112,12 +112,13 @@ impl Node {
         let init = Init { iv: marked_iv(&[9; 112]), timestamp: TIMESTAMP };
         let hello = hello(&name("master"), &self.spool);
         let epoch = hello.epoch;
-        let settings = ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER };
+        let settings = ClientSettings { hello, core: CoreVerdict::Alive, books: false, stale_after: STALE_AFTER };
         let client = Client::new(&psk(), &init, settings, Ephemeral::new([1; 32]), now);
         let settings = ServerSettings {
             node: name(STANDBY),
             window: peer.window,
             core: CoreVerdict::Unknown,
+            books: false,
             stale_after: STALE_AFTER,
         };
         let server = Server::new(&psk(), &init, settings, Ephemeral::new([2; 32]), now);
@@ -220,7 +221,12 @@ impl Session {
                         output: result.output.to_vec(),
                     });
                 }
-                ServerEvent::Heartbeat(_) | ServerEvent::Goodbye(_) => {}
+                ServerEvent::Heartbeat(_)
+                | ServerEvent::Goodbye(_)
+                | ServerEvent::Heading(_)
+                | ServerEvent::Record(_)
+                | ServerEvent::Shown(_)
+                | ServerEvent::Answered(_) => {}
             }
         }
     }

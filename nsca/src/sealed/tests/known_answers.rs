@@ -18,6 +18,40 @@ impl Session {
     }
 }
 
+fn the_book_is_the_same(session: &Session, pair: &mut Pair) {
+    let objects = vec![(b"web".to_vec(), b"http".to_vec()), (b"web".to_vec(), Vec::new())];
+    let wants = [Want::Book, Want::Results { objects, is_last: true }];
+    wants.iter().for_each(|want| assert!(pair.server.want(want)));
+    let bytes = pair.server_sends();
+    assert_eq!(bytes, session.bytes("wants"));
+    assert_eq!(pair.give_client(&bytes), Ok(wants.map(ClientEvent::Want).into()));
+
+    let start = i64::from(TIMESTAMP);
+    let shown = ShownFrame {
+        check_time_us: start * 1_000_000 - 2,
+        state_type: Some(StateType::Hard),
+        check_type: Some(CheckType::Passive),
+        attempt: 3,
+        code: 1,
+        host: b"web",
+        service: b"http",
+        output: "WARNING – slow | time=2s".as_bytes(),
+    };
+    let taken = [pair.client.send_shown(&shown), pair.client.send_answered(1)];
+    assert_eq!(taken, [Sent::Taken; 2]);
+    let bytes = pair.client_sends();
+    assert_eq!(bytes, session.bytes("shown_and_answered"));
+    assert_eq!(pair.give_server(&bytes), Ok(vec![Event::Shown(shown.output.into()), Event::Answered(1)]));
+
+    let (program_start, created) = (start - 10_000, start - 10);
+    let heading = Heading { part: Part::Begin, program_start, created, notifies: Some(true) };
+    let taken = [pair.client.send_heading(&heading), pair.client.send_record(b"a record")];
+    assert_eq!(taken, [Sent::Taken; 2]);
+    let bytes = pair.client_sends();
+    assert_eq!(bytes, session.bytes("heading_and_record"));
+    assert_eq!(pair.give_server(&bytes), Ok(vec![Event::Heading(heading), Event::Record(b"a record".into())]));
+}
+
 #[test]
 fn a_password_becomes_a_key() {
     let session = Session::read();
@@ -32,6 +66,8 @@ fn a_session_is_the_same_byte_for_byte() {
     assert_eq!(init().encode()[..], session.bytes("init"));
 
     let mut pair = Pair::new(client_settings(), server_settings());
+    pair.server.set_warmth(Warmth::Cold);
+    pair.client.set_warmth(Warmth::Warm);
     let request = pair.client_sends();
     assert_eq!(request, session.bytes("upgrade_and_hello"));
     let events = pair.give_server(&request[UPGRADE_BYTES..]).unwrap();
@@ -69,7 +105,9 @@ fn a_session_is_the_same_byte_for_byte() {
     assert_eq!(ack, session.bytes("ack"));
     assert_eq!(pair.give_client(&ack), Ok(vec![ClientEvent::Acknowledged(8)]));
 
-    for _ in 2..1 << 16 {
+    the_book_is_the_same(&session, &mut pair);
+    // The key is renewed after the last of these.
+    for _ in 4..1 << 16 {
         pair.client.inject_frame(99, b"skipped");
         assert_eq!(pair.there(), []);
     }

@@ -142,7 +142,7 @@ impl World {
                 }
                 ClientEvent::Acknowledged(sequence) => self.acknowledged = sequence,
                 ClientEvent::Heartbeat(_) => {}
-                ClientEvent::Goodbye(reason) => panic!("{reason}"),
+                ClientEvent::Goodbye(_) | ClientEvent::Want(_) => panic!("{event:?}"),
             }
         }
         Ok(())
@@ -170,7 +170,9 @@ impl World {
                 Event::Hello(_) => server.welcome(self.accepted(), self.clock.now()),
                 Event::Result(said) => self.journal.push(said),
                 Event::Heartbeat(_) => {}
-                Event::Goodbye(reason) => panic!("{reason}"),
+                Event::Goodbye(_) | Event::Heading(_) | Event::Record(_) | Event::Shown(_) | Event::Answered(_) => {
+                    panic!("{event:?}")
+                }
             }
         }
         assert!(self.journal.len() - self.committed <= self.window.results as usize, "more than was allowed");

@@ -1,6 +1,7 @@
 //! Both sides of a session against each other.
 
 mod attacks;
+mod books;
 mod known_answers;
 mod link;
 mod protocol;
@@ -51,13 +52,13 @@ pub(crate) fn init() -> Init {
 pub(crate) fn client_settings() -> ClientSettings {
     let spool = SpoolId(std::array::from_fn(|i| u8::try_from(100 + i).unwrap()));
     let hello = Hello { node: name("master"), spool, epoch: 2, oldest: 5, newest: 9 };
-    ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER }
+    ClientSettings { hello, core: CoreVerdict::Alive, books: true, stale_after: STALE_AFTER }
 }
 
 pub(crate) fn server_settings() -> ServerSettings {
     // As recorded.
     let window = Window { results: 4096, bytes: 4 << 20 };
-    ServerSettings { node: name("standby"), window, core: CoreVerdict::Unknown, stale_after: STALE_AFTER }
+    ServerSettings { node: name("standby"), window, core: CoreVerdict::Unknown, books: true, stale_after: STALE_AFTER }
 }
 
 pub(crate) fn psk() -> Psk {
@@ -167,6 +168,11 @@ pub(super) enum Event {
     Result(Said),
     Heartbeat(Heartbeat),
     Goodbye(Reason),
+    Heading(Heading),
+    Record(Vec<u8>),
+    /// Its output.
+    Shown(Vec<u8>),
+    Answered(u32),
 }
 
 impl From<ServerEvent<'_>> for Event {
@@ -178,6 +184,10 @@ impl From<ServerEvent<'_>> for Event {
             }
             ServerEvent::Heartbeat(heartbeat) => Event::Heartbeat(heartbeat),
             ServerEvent::Goodbye(reason) => Event::Goodbye(reason),
+            ServerEvent::Heading(heading) => Event::Heading(heading),
+            ServerEvent::Record(record) => Event::Record(record.to_vec()),
+            ServerEvent::Shown(shown) => Event::Shown(shown.output.to_vec()),
+            ServerEvent::Answered(shown) => Event::Answered(shown),
         }
     }
 }

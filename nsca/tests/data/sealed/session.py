@@ -91,9 +91,12 @@ def frame(kind, content):
     return struct.pack(">IB", len(content), kind) + content
 
 
+def text(text):
+    return struct.pack(">H", len(text)) + text
+
+
 def packet(timestamp, code, host, service, output):
-    texts = struct.pack(">H", len(host)) + host + struct.pack(">H", len(service)) + service
-    texts += struct.pack(">I", len(output)) + output
+    texts = text(host) + text(service) + struct.pack(">I", len(output)) + output
     rest = struct.pack(">Ih", timestamp, code) + texts
     version = struct.pack(">h", 4)
     return version + struct.pack(">I", zlib.crc32(version + bytes(4) + rest)) + rest
@@ -110,18 +113,26 @@ def main():
     ephemerals = [X25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (0x11, 0x22)]
     shared = ephemerals[0].exchange(ephemerals[1].public_key())
     handshake = Handshake(init + upgrade, psk)
-    hello = struct.pack(">BI16sQQQ", 1, 0, bytes(range(100, 116)), 2, 5, 9) + short(b"master")
+    hello = struct.pack(">BI16sQQQ", 1, 1, bytes(range(100, 116)), 2, 5, 9) + short(b"master")
     first = handshake.message(ephemerals[0], hello)
-    welcome = struct.pack(">BBIQQQ", 1, 1, 0, 7, 4096, 4 << 20) + short(b"standby")
+    welcome = struct.pack(">BBIQQQ", 1, 1, 1, 7, 4096, 4 << 20) + short(b"standby")
     second = handshake.message(ephemerals[1], welcome, shared)
     client, server = handshake.split()
 
-    heartbeat = frame(2, struct.pack(">qqIBB", start, 0, 0, 0, 0))
-    answer = frame(2, struct.pack(">qqIBB", start + 250_000, start, 100_000, 1, 0))
+    heartbeat = frame(2, struct.pack(">qqIBBB", start, 0, 0, 0, 0, 1))
+    answer = frame(2, struct.pack(">qqIBBB", start + 250_000, start, 100_000, 1, 0, 2))
     result = struct.pack(">QqBBI", 8, start - 1, 2, 1, 3) + short(b"far")
     result += packet(timestamp, 2, b"web", b"http", "CRITICAL – 503 | time=3s\nlong;output\\".encode())
     ack = frame(3, struct.pack(">QQQ", 8, 4097, (4 << 20) + len(frame(1, result))))
     sent = client.message(answer) + client.message(frame(1, result))
+    wanted = text(b"web") + text(b"http") + text(b"web") + text(b"")
+    shown = struct.pack(">qBBI", start - 2, 2, 2, 3)
+    shown += packet(timestamp, 1, b"web", b"http", "WARNING – slow | time=2s".encode())
+    heading = struct.pack(">BqqB", 1, timestamp - 10_000, timestamp - 10, 2)
+    told = {
+        "shown_and_answered": client.message(frame(8, shown) + frame(9, struct.pack(">I", 1))).hex(),
+        "heading_and_record": client.message(frame(5, heading) + frame(6, b"a record")).hex(),
+    }
     client.nonce = MESSAGES_PER_KEY  # as if so many messages had been sent
     print(json.dumps({
         "psk": psk.hex(),
@@ -135,6 +146,8 @@ def main():
         "server_heartbeat": server.message(heartbeat).hex(),
         "client_heartbeat_and_result": sent.hex(),
         "ack": server.message(ack).hex(),
+        "wants": server.message(frame(7, b"\x01\0\0") + frame(7, struct.pack(">BH", 3, 2) + wanted)).hex(),
+        **told,
         "goodbye_under_the_second_key": client.message(frame(4, b"\x01")).hex(),
     }, indent=2))
 

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use nsca::packet::Init;
 use nsca::sealed::{
-    Client, ClientEvent, ClientSettings, Ephemeral, Psk, STALE_AFTER, Sent, ServerSettings, SpoolId, Window, marked_iv,
+    Client, ClientEvent, ClientSettings, CoreVerdict, Ephemeral, Psk, STALE_AFTER, Sent, ServerSettings, SpoolId,
+    Window, marked_iv,
 };
 
 use super::*;
@@ -40,15 +41,29 @@ fn frame(sequence: u64) -> ResultFrame<'static> {
     }
 }
 
+/// The event with texts of its own, unless it only says that a result came.
+fn remarkable(event: Event<'_>) -> Option<Event<'static>> {
+    Some(match event {
+        Event::Taken => return None,
+        Event::Record(record) => Event::Record(record.to_vec().leak()),
+        Event::Hello(hello) => Event::Hello(hello),
+        Event::Heartbeat(condition) => Event::Heartbeat(condition),
+        Event::Dropped(dropped) => Event::Dropped(dropped),
+        Event::Heading(heading) => Event::Heading(heading),
+        Event::Answered(shown) => Event::Answered(shown),
+        Event::Goodbye(reason) => Event::Goodbye(reason),
+    })
+}
+
 impl Pair {
     fn new(hello: Hello) -> Self {
         let now = Now { instant: Instant::now(), unix_us: NOW_US };
         let (psk, init) = (Psk::new([7; 32]), Init { iv: marked_iv(&[9; 112]), timestamp: 1_700_000_000 });
         let core = CoreVerdict::Unknown;
-        let settings = ClientSettings { hello, core, stale_after: STALE_AFTER };
+        let settings = ClientSettings { hello, core, books: false, stale_after: STALE_AFTER };
         let mut client = Client::new(&psk, &init, settings, Ephemeral::new([1; 32]), now);
         let window = Window { results: 4, bytes: 1 << 20 };
-        let settings = ServerSettings { node: name("standby"), window, core, stale_after: STALE_AFTER };
+        let settings = ServerSettings { node: name("standby"), window, core, books: false, stale_after: STALE_AFTER };
         let server = Server::new(&psk, &init, settings, Ephemeral::new([2; 32]), now);
         // The upgrade request was read by the greeting.
         assert!(client.poll_transmit(now).len() > 32);
@@ -70,7 +85,7 @@ impl Pair {
         self.session.introduce(hello, peers, self.now)
     }
 
-    fn reach_session(&mut self) -> Result<Vec<Event>, SealedError> {
+    fn reach_session(&mut self) -> Result<Vec<Event<'static>>, SealedError> {
         let mut events = Vec::new();
         loop {
             let bytes = self.client.poll_transmit(self.now).to_vec();
@@ -82,7 +97,7 @@ impl Pair {
             while !rest.is_empty() {
                 rest = &rest[self.session.handle_bytes(rest, self.now)..];
                 while let Some(event) = self.session.poll_event(self.now)? {
-                    events.push(event);
+                    events.extend(remarkable(event));
                 }
             }
         }

@@ -143,6 +143,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         node: NodeName::try_from("standby").unwrap(),
         window: Window { results: 100, bytes: 1 << 20 },
         core: CoreVerdict::Alive,
+        books: false,
         stale_after: STALE_AFTER,
     };
     let timestamp = u32::try_from(present().unix_us / 1_000_000).unwrap();
@@ -254,6 +255,10 @@ impl Sealed {
                     }
                     ServerEvent::Heartbeat(heartbeat) => (state.core, state.duty) = (heartbeat.core, heartbeat.duty),
                     ServerEvent::Goodbye(reason) => state.goodbyes.push(reason),
+                    ServerEvent::Heading(_)
+                    | ServerEvent::Record(_)
+                    | ServerEvent::Shown(_)
+                    | ServerEvent::Answered(_) => {}
                 }
             }
             if let Some(hello) = hello {
