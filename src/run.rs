@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use chronicle::Chronicle;
 use config::Config;
 use control::{BindError, Control};
 use receiver::{Receiver, Relay, Surroundings};
@@ -89,7 +90,11 @@ impl Roles {
         let bound = config.receiver.as_ref().map(Receiver::bind).transpose()?.unwrap_or_default();
         let echoes = Arc::default();
         let sender = match &config.sender {
-            Some(sender) => Some(Sender::start(sender, &config.node, config.core.as_ref(), Arc::clone(&echoes)).await?),
+            Some(sender) => {
+                let core = config.core.as_ref();
+                let chronicle = core.and_then(|core| Chronicle::start(core, &config.node.state_directory));
+                Some(Sender::start(sender, &config.node, core, Arc::clone(&echoes), chronicle).await?)
+            }
             None => None,
         };
         let receiver = match &config.receiver {
