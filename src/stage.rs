@@ -66,6 +66,7 @@ impl Stage {
             Some((failover, core)) => {
                 let surroundings = surroundings(config, failover, &heralds, &mut couriers);
                 let issue = issue(config, failover, receiver.map(Arc::as_ref));
+                // Without anybody's book, the core notifies with what it remembers itself.
                 let issue = match &warm {
                     Some(warm) => warm.issue(issue),
                     None => issue,

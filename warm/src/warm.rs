@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use chronicle::Chronicle;
+use failover::Issue;
 use nsca::sealed::{CoreVerdict, Warmth};
 use receiver::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::handing_over::Giver;
 use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
 use crate::sides::Sides;
+use crate::takeover::{self, Courses, Means, TakeOver};
 
 /// What keeps this node's core warm. It holds on to the receiver until [`Warm::stop`].
 pub struct Warm {
@@ -20,6 +23,7 @@ pub struct Warm {
     warmth: watch::Receiver<Warmth>,
     last_resync: watch::Receiver<Option<Report>>,
     requests: mpsc::Sender<oneshot::Sender<Report>>,
+    taking_over: Means,
     tasks: JoinSet<()>,
 }
 
@@ -37,11 +41,39 @@ impl Warm {
         let (tell_last, last_resync) = watch::channel(None);
         let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
         let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
-        let give: resync::Give = Box::new(|_| Box::pin(async { Err("this version gives no memory yet".to_owned()) }));
+        let giver = Giver::new(&sides.settings.core, sides.chronicle.clone()).map(Arc::new);
+        if let Err(lack) = &giver {
+            tracing::warn!(reason = %lack, "this core cannot be told what the other node's core remembers of notifications");
+        }
+        let taking_over = Means {
+            sides: sides.clone(),
+            giver: giver.clone(),
+            receiver: Arc::downgrade(&receiver),
+            report: watch::Sender::default(),
+            running: Arc::new(Courses::default()),
+        };
+        let commands = receiver.commands();
+        let give: resync::Give = Box::new(move |patches| {
+            let (giver, commands) = (giver.clone(), commands.clone());
+            Box::pin(async move {
+                let giver = giver.map_err(|lack| lack.to_string())?;
+                giver.inform(patches.into_iter().collect(), &commands).await
+            })
+        });
         let resyncing = Running::new(sides.clone(), receiver, give, outputs);
         let mut tasks = JoinSet::new();
         tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
-        Self { sides, core, warmth, last_resync, requests, tasks }
+        Self { sides, core, warmth, last_resync, requests, taking_over, tasks }
+    }
+
+    /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
+    pub fn issue(&self, inner: Box<dyn Issue>) -> Box<dyn Issue> {
+        Box::new(TakeOver::new(inner, self.taking_over.clone()))
+    }
+
+    /// What became of the last take-over of memory.
+    pub fn last_takeover(&self) -> Option<takeover::Report> {
+        self.taking_over.report.borrow().clone()
     }
 
     /// This core notifies, or is about to; or it does not any more.
@@ -81,6 +113,7 @@ impl Warm {
 
     /// Ends, and lets go of the receiver.
     pub async fn stop(mut self) {
+        self.taking_over.running.end().await;
         self.tasks.shutdown().await;
     }
 }
