@@ -88,6 +88,10 @@ pub(crate) struct Roles {
 
 impl Roles {
     async fn start(config: &Config) -> anyhow::Result<Roles> {
+        // A core that starts with what another daemon has left there forgets everything.
+        if let Some(Err(error)) = config.core.as_ref().map(warm::handing_over::put_back) {
+            tracing::error!(%error, "a partial file may be in the place of the core's own, which is kept beside it");
+        }
         let bound = config.receiver.as_ref().map(Receiver::bind).transpose()?.unwrap_or_default();
         let echoes = Arc::default();
         let chronicle = config.core.as_ref().and_then(|core| Chronicle::start(core, &config.node.state_directory));

@@ -66,6 +66,11 @@ impl Stage {
             Some((failover, core)) => {
                 let surroundings = surroundings(config, failover, &heralds, &mut couriers);
                 let issue = issue(config, failover, receiver.map(Arc::as_ref));
+                // Without anybody's book, the core notifies with what it remembers itself.
+                let issue = match &warm {
+                    Some(warm) => warm.issue(issue),
+                    None => issue,
+                };
                 let controller = Controller::start(failover, &config.node, core, issue, surroundings)?;
                 let warm = warm.clone();
                 couriers.spawn(follow(controller.presence(), move |presence| {

@@ -139,6 +139,7 @@ enum State {
     /// The commands are being handed over.
     Issuing {
         until: Timestamp,
+        saved: bool,
     },
     /// The core is to save and to show.
     Confirming {
@@ -172,7 +173,9 @@ impl Handover {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.state {
             State::Waiting { until, .. } | State::Placing { until } => Some(self.not_later(until)),
-            State::Issuing { until } | State::Confirming { until, .. } | State::Lingering { until, .. } => Some(until),
+            State::Issuing { until, .. } | State::Confirming { until, .. } | State::Lingering { until, .. } => {
+                Some(until)
+            }
             State::Done => None,
         }
     }
@@ -190,7 +193,7 @@ impl Handover {
     pub fn handle_placed(&mut self, placed: bool, now: Timestamp) {
         if let State::Placing { .. } = self.state {
             if placed {
-                self.state = State::Issuing { until: after(now, STEP) };
+                self.state = State::Issuing { until: after(now, STEP), saved: false };
                 self.actions.push_back(Action::Issue(taking(self.settings.flavour, self.settings.enables)));
             } else {
                 self.go_without(Outcome::NotPlaced);
@@ -200,9 +203,9 @@ impl Handover {
 
     /// The core took the commands.
     pub fn handle_issued(&mut self, now: Timestamp) {
-        if let State::Issuing { .. } = self.state {
+        if let State::Issuing { saved, .. } = self.state {
             let until = after(now, 3 * self.settings.status_interval + CLEARANCE);
-            self.state = State::Confirming { until, issued: now, saved: false };
+            self.state = State::Confirming { until, issued: now, saved };
         }
     }
 
@@ -213,15 +216,15 @@ impl Handover {
         }
     }
 
-    /// The partial file is gone, or the core has saved over it.
+    /// The partial file is gone, or the core has saved over it. That may be known before it is known that it took the commands.
     pub fn handle_saved(&mut self) {
         match &mut self.state {
-            State::Confirming { saved, .. } => *saved = true,
+            State::Issuing { saved, .. } | State::Confirming { saved, .. } => *saved = true,
             State::Lingering { outcome, .. } => {
                 let outcome = *outcome;
                 self.finish(outcome);
             }
-            State::Waiting { .. } | State::Placing { .. } | State::Issuing { .. } | State::Done => {}
+            State::Waiting { .. } | State::Placing { .. } | State::Done => {}
         }
     }
 

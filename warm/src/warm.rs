@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chronicle::Chronicle;
+use failover::Issue;
 use failover::machine::Now;
 use failover::verdict::CoreFiles;
 use nsca::sealed::{CoreVerdict, Warmth};
@@ -11,11 +12,13 @@ use receiver::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::handing_over::Giver;
 use crate::mirroring::{self, Mirroring};
 use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
 use crate::sides::Sides;
+use crate::takeover::{self, Courses, Means, TakeOver};
 use crate::verifying::{self, CannotTell, Patience, Verified};
 
 /// What keeps this node's core warm. It holds on to the receiver until [`Warm::stop`].
@@ -28,6 +31,7 @@ pub struct Warm {
     /// What differed when somebody looked last.
     patience: Arc<Mutex<Patience>>,
     requests: mpsc::Sender<oneshot::Sender<Report>>,
+    taking_over: Means,
     tasks: JoinSet<()>,
 }
 
@@ -45,15 +49,44 @@ impl Warm {
         let (tell_last, last_resync) = watch::channel(None);
         let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
         let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
-        let give: resync::Give = Box::new(|_| Box::pin(async { Err("this version gives no memory yet".to_owned()) }));
+        let giver = Giver::new(&sides.settings.core, sides.chronicle.clone()).map(Arc::new);
+        if let Err(lack) = &giver {
+            tracing::warn!(reason = %lack, "this core cannot be told what the other node's core remembers of notifications");
+        }
+        let taking_over = Means {
+            sides: sides.clone(),
+            giver: giver.clone(),
+            receiver: Arc::downgrade(&receiver),
+            report: watch::Sender::default(),
+            running: Arc::new(Courses::default()),
+        };
         let commands = receiver.commands();
+        let given_by = commands.clone();
+        let give: resync::Give = Box::new(move |patches| {
+            let (giver, commands) = (giver.clone(), given_by.clone());
+            Box::pin(async move {
+                let giver = giver.map_err(|lack| lack.to_string())?;
+                giver.inform(patches.into_iter().collect(), &commands).await
+            })
+        });
         let resyncing = Running::new(sides.clone(), receiver, give, outputs);
         let (tell_mirroring, mirroring) = watch::channel(mirroring::Status::default());
         let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring);
         let mut tasks = JoinSet::new();
         tasks.spawn(mirror.run());
         tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
-        Self { sides, core, warmth, last_resync, mirroring, patience: Arc::default(), requests, tasks }
+        let patience = Arc::default();
+        Self { sides, core, warmth, last_resync, mirroring, patience, requests, taking_over, tasks }
+    }
+
+    /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
+    pub fn issue(&self, inner: Box<dyn Issue>) -> Box<dyn Issue> {
+        Box::new(TakeOver::new(inner, self.taking_over.clone()))
+    }
+
+    /// What became of the last take-over of memory.
+    pub fn last_takeover(&self) -> Option<takeover::Report> {
+        self.taking_over.report.borrow().clone()
     }
 
     /// This core notifies, or is about to; or it does not any more.
@@ -114,6 +147,7 @@ impl Warm {
 
     /// Ends, and lets go of the receiver.
     pub async fn stop(mut self) {
+        self.taking_over.running.end().await;
         self.tasks.shutdown().await;
     }
 }

@@ -57,6 +57,13 @@ fn what_the_core_saved_and_shows_is_confirmed() {
     assert_eq!(handover.poll_action(), None);
     handover.handle_status(at(1032), true);
     ends(handover, Outcome::Confirmed);
+
+    let mut quick = placed(SETTINGS);
+    actions(&mut quick);
+    quick.handle_saved();
+    quick.handle_issued(at(1030));
+    quick.handle_status(at(1031), true);
+    ends(quick, Outcome::Confirmed);
 }
 
 #[test]
