@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::libc;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::clock::{Moment, now};
@@ -148,10 +149,21 @@ impl Node {
                 actor.core.main_config().display()
             ),
         );
-        let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(&config));
-        daemon.wait_for("sender sends");
+        let daemon = daemon(&config);
         actor.core.start();
         Node { daemon, actor, config }
+    }
+
+    /// Its daemon dies.
+    pub fn kill_daemon(&mut self) {
+        self.daemon.signal(Signal::SIGKILL);
+        self.daemon.wait();
+    }
+
+    /// Another one goes on.
+    #[track_caller]
+    pub fn start_daemon(&mut self) {
+        self.daemon = daemon(&self.config);
     }
 
     /// What `understudy status` says, for whoever reads a failure.
@@ -163,4 +175,12 @@ impl Node {
     pub fn said(&self) -> String {
         self.daemon.said()
     }
+}
+
+/// A running daemon.
+#[track_caller]
+fn daemon(config: &Path) -> Running {
+    let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(config));
+    daemon.wait_for("sender sends");
+    daemon
 }
