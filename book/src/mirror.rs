@@ -73,6 +73,7 @@ pub struct Mirror {
     carried: Book,
     issued: Vec<Issued>,
     settled: i64,
+    has_news: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,12 +86,22 @@ struct Issued {
 impl Mirror {
     /// Goes on with what an earlier run has carried over. Times are Unix seconds.
     pub fn new(carried: Book, now: i64) -> Self {
-        Self { carried, issued: Vec::new(), settled: now + SETTLE }
+        Self { carried, issued: Vec::new(), settled: now + SETTLE, has_news: false }
     }
 
     /// What was carried over, to be kept for the next run.
     pub fn carried(&self) -> &Book {
         &self.carried
+    }
+
+    /// Whether that has changed since [`Mirror::handle_kept`].
+    pub fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// What was carried over is on the disk.
+    pub fn handle_kept(&mut self) {
+        self.has_news = false;
     }
 
     /// Whether what was issued last is not written yet.
@@ -133,6 +144,7 @@ impl Mirror {
     }
 
     fn carry(&mut self, records: Vec<Record>) {
+        self.has_news |= !records.is_empty();
         for record in records {
             // Its objects are of the book of this core, which has as many at most.
             let _ = self.carried.apply(record);

@@ -33,7 +33,7 @@ const SLICE_BLOCKS: usize = 256;
 /// After a slice that took some time, this many times as long goes to others.
 const SHARE: u32 = 4;
 
-/// After a status file that took some work, the next one waits for this many times as long.
+/// A status file that takes some work is not followed by the next one before this many times as long, from its beginning.
 const REST: u32 = 20;
 
 /// How often what is to outlive this process is kept, at most.
@@ -169,7 +169,7 @@ impl Follower {
     /// Reads a status file to its end.
     fn read_picture(&mut self, mut reader: StatusReader<File>) -> Result<(), Unread> {
         let (mut head, mut slice, mut work) = (Head::default(), Vec::with_capacity(SLICE_BLOCKS), Duration::ZERO);
-        let mut last_log = Instant::now();
+        let (first, mut last_log) = (Instant::now(), Instant::now());
         loop {
             let begun = Instant::now();
             let is_begun = head.created != 0;
@@ -193,7 +193,7 @@ impl Follower {
                 last_log = Instant::now();
             }
         }
-        self.next_look = Instant::now() + work * REST;
+        self.next_look = first + work * REST;
         self.end_picture(&head, work);
         Ok(())
     }

@@ -38,7 +38,7 @@ pub struct Node {
     /// Ends before its core.
     daemon: Running,
     pub actor: Actor,
-    config: PathBuf,
+    directory: PathBuf,
 }
 
 /// Who plays.
@@ -136,7 +136,7 @@ impl Node {
         let settings = sender::perfdata::template::core_configuration(&path.join("perfdata.fifo"));
         let mut actor = Actor::new(directory, name, &settings);
         fs::create_dir_all(path.join("state")).unwrap();
-        let config = write_secret(
+        write_secret(
             &path.join("understudy.toml"),
             &format!(
                 "[node]\nname = \"{name}\"\nstate_directory = \"{0}/state\"\ncontrol_socket = \"{0}/control.sock\"\n\
@@ -149,9 +149,29 @@ impl Node {
                 actor.core.main_config().display()
             ),
         );
-        let daemon = daemon(&config);
+        let daemon = daemon(&path);
         actor.core.start();
-        Node { daemon, actor, config }
+        Node { daemon, actor, directory: path }
+    }
+
+    /// Ends its daemon as an init system does, and waits for nothing.
+    pub fn stop_daemon(&self) {
+        self.daemon.signal(Signal::SIGTERM);
+    }
+
+    /// Once its daemon has ended: lets it forget how often it took over lately, as if hours had passed, and starts it again.
+    /// Otherwise it would stay in charge for minutes. Whether it had ended.
+    pub fn start_daemon_hours_later(&mut self) -> bool {
+        if self.daemon.is_running() {
+            return false;
+        }
+        let file = self.directory.join("state/failover.state");
+        let mut state: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert!(state["takeovers"].is_array(), "{state}");
+        state["takeovers"] = serde_json::json!([]);
+        fs::write(&file, state.to_string()).unwrap();
+        self.daemon = Running::start(&mut understudy(&self.directory, "run"));
+        true
     }
 
     /// Its daemon dies.
@@ -163,12 +183,12 @@ impl Node {
     /// Another one goes on.
     #[track_caller]
     pub fn start_daemon(&mut self) {
-        self.daemon = daemon(&self.config);
+        self.daemon = daemon(&self.directory);
     }
 
     /// What `understudy status` says, for whoever reads a failure.
     pub fn status(&self) -> String {
-        run(Command::new(UNDERSTUDY).arg("status").arg("--config").arg(&self.config), b"").out
+        run(&mut understudy(&self.directory, "status"), b"").out
     }
 
     /// What its daemon has said.
@@ -179,8 +199,15 @@ impl Node {
 
 /// A running daemon.
 #[track_caller]
-fn daemon(config: &Path) -> Running {
-    let daemon = Running::start(Command::new(UNDERSTUDY).arg("run").arg("--config").arg(config));
+fn daemon(directory: &Path) -> Running {
+    let daemon = Running::start(&mut understudy(directory, "run"));
     daemon.wait_for("sender sends");
     daemon
+}
+
+/// The program for a node whose files are in `directory`.
+fn understudy(directory: &Path, what: &str) -> Command {
+    let mut command = Command::new(UNDERSTUDY);
+    command.args([what, "--config"]).arg(directory.join("understudy.toml"));
+    command
 }

@@ -19,6 +19,9 @@ const SILENCE: Duration = Duration::from_secs(40);
 /// How long the standby may stay in charge after the master's core has come back.
 const AWAY: Duration = Duration::from_secs(90);
 
+/// How long after a hand-back nothing is on its way any more.
+const SETTLED: Duration = Duration::from_secs(6);
+
 /// How many bytes are written at once: the core reads them in one piece.
 const MAX_WRITE: usize = 4_000;
 
@@ -177,12 +180,23 @@ struct Stage {
     restarted: Option<Instant>,
     /// How much the standby had told when it took over.
     told_before: usize,
+    hours: Hours,
+}
+
+/// Hours that pass after a hand-back, at least as the standby's daemon sees it.
+#[derive(PartialEq)]
+enum Hours {
+    /// They are to pass some seconds after the next hand-back.
+    Ahead,
+    /// The standby's daemon is being restarted for that.
+    Passing,
+    Past,
 }
 
 impl Stage {
     fn new(cast: &Cast) -> Self {
         let in_charge = cast.in_charge().map(|node| node.actor.name);
-        Stage { in_charge, since: Instant::now(), killed: None, restarted: None, told_before: 0 }
+        Stage { in_charge, since: Instant::now(), killed: None, restarted: None, told_before: 0, hours: Hours::Past }
     }
 
     fn look(&mut self, cast: &mut Cast) {
@@ -198,6 +212,7 @@ impl Stage {
                 self.restarted = None;
             }
         }
+        self.let_hours_pass(cast);
         let is_silent = self.in_charge.is_none() && self.since.elapsed() > SILENCE;
         let is_away = self.restarted.is_some_and(|restarted| restarted.elapsed() > AWAY);
         if is_silent || is_away {
@@ -208,6 +223,19 @@ impl Stage {
                 cast.master.status(),
                 cast.standby.status()
             );
+        }
+    }
+
+    fn let_hours_pass(&mut self, cast: &mut Cast) {
+        let is_handed_back = self.in_charge == Some("master") && self.since.elapsed() > SETTLED;
+        match self.hours {
+            Hours::Ahead if is_handed_back => {
+                cast.note("the standby's daemon is restarted");
+                cast.standby.stop_daemon();
+                self.hours = Hours::Passing;
+            }
+            Hours::Passing if cast.standby.start_daemon_hours_later() => self.hours = Hours::Past,
+            Hours::Ahead | Hours::Passing | Hours::Past => {}
         }
     }
 
@@ -225,7 +253,7 @@ impl Stage {
             assert!(told(cast) > self.told_before, "the standby has not notified");
             cast.note("the master's core is started");
             cast.master.actor.core.launch();
-            (self.killed, self.restarted) = (None, Some(Instant::now()));
+            (self.killed, self.restarted, self.hours) = (None, Some(Instant::now()), Hours::Ahead);
         }
     }
 }

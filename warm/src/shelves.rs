@@ -29,6 +29,7 @@ use book::{Record, Shelf};
 use nsca::sealed::NodeName;
 use tokio::sync::watch;
 
+pub(crate) use disk::file_name;
 use disk::{Disk, Signal};
 use keeping::Kept;
 
@@ -101,7 +102,7 @@ impl Shelves {
     /// # Errors
     /// The directory cannot be made or read. A file that cannot be read is forgotten, and logged.
     pub fn open(state_directory: &Path) -> Result<Arc<Self>, OpenError> {
-        let directory = state_directory.join("books");
+        let directory = directory(state_directory);
         let failed = |error| OpenError { directory: directory.clone(), error };
         let disk = Disk::open(directory.clone()).map_err(failed)?;
         let nodes = disk.read().map_err(failed)?;
@@ -216,6 +217,11 @@ impl Shared {
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<NodeName, Node>> {
         lock(&self.nodes)
     }
+}
+
+/// Where files about other nodes are.
+pub(crate) fn directory(state_directory: &Path) -> PathBuf {
+    state_directory.join("books")
 }
 
 /// Nothing that is done under these locks can panic half-way.

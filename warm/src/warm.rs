@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::handing_over::Giver;
+use crate::mirroring::{self, Mirroring};
 use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
@@ -22,6 +23,7 @@ pub struct Warm {
     core: watch::Sender<CoreVerdict>,
     warmth: watch::Receiver<Warmth>,
     last_resync: watch::Receiver<Option<Report>>,
+    mirroring: watch::Receiver<mirroring::Status>,
     requests: mpsc::Sender<oneshot::Sender<Report>>,
     taking_over: Means,
     tasks: JoinSet<()>,
@@ -53,17 +55,21 @@ impl Warm {
             running: Arc::new(Courses::default()),
         };
         let commands = receiver.commands();
+        let given_by = commands.clone();
         let give: resync::Give = Box::new(move |patches| {
-            let (giver, commands) = (giver.clone(), commands.clone());
+            let (giver, commands) = (giver.clone(), given_by.clone());
             Box::pin(async move {
                 let giver = giver.map_err(|lack| lack.to_string())?;
                 giver.inform(patches.into_iter().collect(), &commands).await
             })
         });
         let resyncing = Running::new(sides.clone(), receiver, give, outputs);
+        let (tell_mirroring, mirroring) = watch::channel(mirroring::Status::default());
+        let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring);
         let mut tasks = JoinSet::new();
+        tasks.spawn(mirror.run());
         tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
-        Self { sides, core, warmth, last_resync, requests, taking_over, tasks }
+        Self { sides, core, warmth, last_resync, mirroring, requests, taking_over, tasks }
     }
 
     /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
@@ -104,6 +110,11 @@ impl Warm {
     /// How the last resynchronisation ended.
     pub fn last_resync(&self) -> Option<Report> {
         self.last_resync.borrow().clone()
+    }
+
+    /// How it goes with what people did on the other node.
+    pub fn mirroring(&self) -> mirroring::Status {
+        self.mirroring.borrow().clone()
     }
 
     /// What this core shows beside the book of the peer.

@@ -301,6 +301,30 @@ mod tests {
         assert!(stage.passes("h;t", "master", 500));
     }
 
+    /// What was asked for.
+    fn passes_again(stage: &mut Stage, object: &str, second: i64) -> bool {
+        let (object, origin) = (stage.ages.fingerprints.of(object.as_bytes()), stage.ages.node("master"));
+        stage.ages.pass_again(object, origin, second, stage.now).is_some()
+    }
+
+    #[test]
+    fn what_was_asked_for_passes_unless_it_is_older_and_leaves_the_way_as_it_was() {
+        let mut stage = Stage { now: 1000, ..Stage::default() };
+        assert!(stage.relayed("h;s", "far", "relay", 500));
+        assert!(!passes_again(&mut stage, "h;s", 499));
+        assert!(passes_again(&mut stage, "h;s", 500), "as often as somebody asks");
+        assert!(passes_again(&mut stage, "h;s", 501));
+        assert!(!passes_again(&mut stage, "h;s", 500));
+        assert!(stage.relayed("h;s", "far", "relay", 501), "the same way goes on");
+        assert!(!stage.relayed("h;s", "far", "another", 501), "and others are copies");
+        assert!(passes_again(&mut stage, "h", 700), "an object that nobody told of");
+        assert!(stage.passes("h", "master", 700));
+        assert!(passes_again(&mut stage, "t", 700));
+        assert!(!stage.passes("t", "other", 699), "older than what the core has");
+        stage.now = 600;
+        assert!(passes_again(&mut stage, "h", 599), "this node's clock was set back");
+    }
+
     #[test]
     fn when_this_nodes_clock_is_set_back_nothing_is_shut_out() {
         let mut stage = Stage { now: 5000, ..Stage::default() };

@@ -89,7 +89,7 @@ impl Reading {
             *unsent = Some(want);
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Asks the sender, as far as there is room.
@@ -122,5 +122,25 @@ impl Repair {
     /// `None`: nothing is needed, or it may be asked for at once.
     fn due_at(&self) -> Option<Instant> {
         self.asked.filter(|_| self.is_needed).map(|asked| asked + BOOK_EVERY)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_book_that_does_not_fit_is_asked_for_at_once_then_once_a_minute() {
+        let start = Instant::now();
+        let mut repair = Repair::default();
+        assert!(!repair.is_due(start) && repair.due_at().is_none(), "nothing is amiss");
+        repair.is_needed = true;
+        assert!(repair.is_due(start));
+        let mut repair = Repair { is_needed: false, asked: Some(start) };
+        assert!(!repair.is_due(start + 2 * BOOK_EVERY) && repair.due_at().is_none(), "it was told");
+        repair.is_needed = true;
+        assert_eq!(repair.due_at(), Some(start + BOOK_EVERY));
+        assert!(!repair.is_due(start + BOOK_EVERY - Duration::from_millis(1)));
+        assert!(repair.is_due(start + BOOK_EVERY), "what was amiss meanwhile is not forgotten");
     }
 }
