@@ -1,26 +1,55 @@
-//! What is done for every packet, as pieces whose instructions are counted.
+//! What is done for every result, as pieces whose instructions are counted.
 //!
-//! Everything is fixed: keys, texts, initialization vectors. So a piece always needs the same instructions.
+//! | module | pieces |
+//! | --- | --- |
+//! | [`wire`] | ciphers and packets of classic sessions |
+//! | [`receiver`] | from what a connection has read to the lines for the command file |
+//! | [`sender`] | from a datagram to the spool, and from the spool to what is sent |
+//! | [`queue`] | appending and reading |
+//! | [`encoders`] | command lines, hand-overs, frames |
+//!
+//! Everything that can be fixed is: keys, texts, initialization vectors, clocks. What cannot are the seeds of hash maps,
+//! which move a count by less than a thousandth.
+//!
+//! What is prepared must not depend on how often the work is done, or it would be counted too: [`MOST`] times are prepared
+//! in any case.
 
-use std::hint::black_box;
-use std::time::Instant;
+mod encoders;
+mod queue;
+mod receiver;
+mod sealed;
+mod sender;
+mod wire;
 
 use anyhow::{Context, Result};
-use nsca::classic::{ClientSession, ServerSession};
-use nsca::packet::{IV_BYTES, PACKET_BYTES, PacketSize};
-use nsca::{Keystream, Method, Secret};
 
-/// As many sessions as are encrypted in lockstep.
-const SESSIONS: usize = 8;
-const PASSWORD: &[u8] = b"password";
+use crate::stage::results::{Results, Service};
+
+/// The most repetitions that are asked for.
+pub(crate) const MOST: usize = 5;
+
+/// How many results are brought together, where they come in batches.
+const BATCH: usize = 64;
+
+/// When everything happens, in Unix seconds.
 const NOW: u32 = 1_780_000_000;
 
-/// A name, and what does the work so many times.
-type HotPath = (String, Box<dyn FnOnce(u32)>);
+/// A piece of work.
+struct HotPath {
+    name: String,
+    /// Does it so many times, at most [`MOST`].
+    work: Box<dyn FnOnce(u32)>,
+}
+
+impl HotPath {
+    fn new(name: impl Into<String>, work: impl FnOnce(u32) + 'static) -> Self {
+        HotPath { name: name.into(), work: Box::new(work) }
+    }
+}
 
 /// All of them, by name.
 pub(crate) fn names() -> Vec<String> {
-    all().into_iter().map(|(name, _)| name).collect()
+    all().map(|path| path.name).collect()
 }
 
 /// Does the work of one of them.
@@ -29,76 +58,16 @@ pub(crate) fn names() -> Vec<String> {
 ///
 /// When there is none of this name.
 pub(crate) fn run(name: &str, repetitions: u32) -> Result<()> {
-    let (_, work) = all().into_iter().find(|(each, _)| each == name).context("there is no hot path of this name")?;
-    work(repetitions);
+    let path = all().find(|path| path.name == name).context("there is no hot path of this name")?;
+    (path.work)(repetitions);
     Ok(())
 }
 
-fn all() -> Vec<HotPath> {
-    let mut paths: Vec<HotPath> = Vec::new();
-    for method in Method::all().filter(|method| *method != Method::None) {
-        paths.push((format!("{method}, encryption"), Box::new(move |times| crypt(method, times, Keystream::encrypt))));
-        paths.push((format!("{method}, decryption"), Box::new(move |times| crypt(method, times, Keystream::decrypt))));
-    }
-    paths.push((format!("rijndael-128, encryption, {SESSIONS} sessions"), Box::new(encrypt_together)));
-    paths.push(("packet, encoding".to_owned(), Box::new(encode)));
-    paths.push(("packet, decoding".to_owned(), Box::new(decode)));
-    paths
+fn all() -> impl Iterator<Item = HotPath> {
+    [wire::paths(), receiver::paths(), sender::paths(), queue::paths(), encoders::paths()].into_iter().flatten()
 }
 
-fn keystream(secret: &Secret) -> Keystream {
-    Keystream::new(secret.clone(), [7; IV_BYTES])
-}
-
-fn crypt(method: Method, times: u32, crypt: fn(&mut Keystream, &mut [u8])) {
-    let mut keystream = keystream(&Secret::new(method, PASSWORD));
-    let mut packet = [0; PACKET_BYTES];
-    for _ in 0..times {
-        keystream.begin_packet();
-        crypt(&mut keystream, black_box(&mut packet));
-    }
-}
-
-fn encrypt_together(times: u32) {
-    let mut keystreams = [(); SESSIONS].map(|()| keystream(&Secret::new(Method::Rijndael128, PASSWORD)));
-    let mut packets = [[0; PACKET_BYTES]; SESSIONS];
-    for _ in 0..times {
-        let packets = packets.iter_mut().map(|packet| black_box(&mut packet[..]));
-        Keystream::encrypt_together(&mut keystreams.iter_mut().zip(packets).collect::<Vec<_>>());
-    }
-}
-
-/// Filler, texts and CRC, without encryption.
-fn encode(times: u32) {
-    let (mut client, _) = sessions();
-    let mut sent = Vec::with_capacity(PACKET_BYTES);
-    for _ in 0..times {
-        sent.clear();
-        encode_one(&mut client, &mut sent);
-    }
-}
-
-/// From the receive buffer to a report, without encryption.
-fn decode(times: u32) {
-    let (mut client, mut server) = sessions();
-    let mut sent = Vec::new();
-    encode_one(&mut client, &mut sent);
-    for _ in 0..times {
-        assert_eq!(server.handle_bytes(black_box(&sent)), sent.len());
-        black_box(server.poll_report(NOW)).expect("the packet is sound").expect("the packet is whole");
-    }
-}
-
-fn sessions() -> (ClientSession, ServerSession) {
-    let secret = Secret::new(Method::None, b"");
-    let server = ServerSession::new(secret.clone(), [7; IV_BYTES], NOW, None);
-    let mut client = ClientSession::new(secret, PacketSize::Modern, 1);
-    client.handle_bytes(&server.init_packet(), Instant::now()).expect("it is an init packet");
-    (client, server)
-}
-
-fn encode_one(client: &mut ClientSession, out: &mut Vec<u8>) {
-    let output = b"HTTP OK: HTTP/1.1 200 OK - 10918 bytes in 0.043 second response time |time=0.043s;;;0.0;10.0";
-    let truncated = client.encode(0, b"web1.example.org", b"HTTP", black_box(output), Instant::now(), out);
-    assert!(!truncated.any());
+/// What a batch is made of.
+fn services() -> Vec<Service> {
+    Results { count: BATCH, objects: BATCH }.iter().collect()
 }

@@ -23,6 +23,7 @@ const TOLERATED: f64 = 1.10;
 /// Repetitions that are counted, and those that both runs have in common.
 const REPETITIONS: u32 = 4;
 const COMMON: u32 = 1;
+const _: () = assert!((COMMON + REPETITIONS) as usize <= hot_paths::MOST);
 
 const HEADER: &str = "\
 # Instructions of one repetition of each hot path (bench/src/hot_paths.rs), counted by valgrind's callgrind. `make instructions`
@@ -62,7 +63,7 @@ pub(crate) fn compare(file: &Path) -> Result<ExitCode> {
     let mut grown = 0;
     for (name, count) in &counted {
         let verdict = verdict(*count, recorded.instructions.get(name).copied());
-        println!("{name:40} {count:>10}  {}", verdict.text);
+        println!("{name:60} {count:>10}  {}", verdict.text);
         grown += u32::from(verdict.bad);
     }
     if grown == 0 {

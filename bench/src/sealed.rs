@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use nagios::{CheckResult, Object, PluginOutput, ReturnCode, Timestamp, stored};
+use nagios::stored;
 use nsca::Method;
 use spool::{Keep, NewRecord, NoShrink, Options, Spool};
 use tempfile::TempDir;
@@ -84,7 +84,7 @@ impl Waiting {
         spool.keep_positions(&[OurSender::DESTINATION], Instant::now())?;
         let mut records = results.iter().map(|service| record(&service));
         loop {
-            let together = records.by_ref().take(TOGETHER).collect::<Result<Vec<_>>>()?;
+            let together = records.by_ref().take(TOGETHER).collect::<Vec<_>>();
             if together.is_empty() {
                 break;
             }
@@ -120,12 +120,10 @@ fn state(directory: &Path) -> PathBuf {
 }
 
 /// A result as a spool has it: key and payload.
-fn record(service: &Service) -> Result<(Vec<u8>, Vec<u8>)> {
-    let object = Object::Service(service.host.as_str().try_into()?, service.description.as_str().try_into()?);
-    let output = PluginOutput::from_text(service.output.as_bytes());
-    let result = CheckResult::new(object, ReturnCode::new(0), output, Timestamp::from_seconds(1_700_000_000));
+fn record(service: &Service) -> (Vec<u8>, Vec<u8>) {
+    let result = service.check_result();
     let (mut key, mut payload) = (Vec::new(), Vec::new());
     stored::key(&result.object, &mut key);
     stored::encode(&result, b"", &mut payload);
-    Ok((key, payload))
+    (key, payload)
 }

@@ -177,6 +177,21 @@ impl Change {
         Self::between(&Entry::default(), entry).unwrap_or(Self { fields: 0, entry: Entry::default() })
     }
 
+    /// These fields, by their bits, as they are in `entry`.
+    pub(crate) fn of(entry: &Entry, fields: u32) -> Self {
+        let mut change = Self { fields, entry: Entry::default() };
+        Field::ALL
+            .into_iter()
+            .filter(|field| fields & field.bit() != 0)
+            .for_each(|field| field.copy(entry, &mut change.entry));
+        change
+    }
+
+    /// The bits of what changes.
+    pub(crate) fn fields(&self) -> u32 {
+        self.fields
+    }
+
     /// Makes the change.
     pub fn apply(&self, entry: &mut Entry) {
         Field::ALL.into_iter().filter(|field| self.touches(*field)).for_each(|field| field.copy(&self.entry, entry));

@@ -6,6 +6,7 @@
 //! | newest result | the book | this core | inherited |
 //! | --- | --- | --- | --- |
 //! | the same | problem or not | the same state | notifications, acknowledgement, and the course: attempt, state type, times |
+//! | the same, of which the log told more | problem that somebody was told of | fine | the state itself: its result was lost |
 //! | this core's | problem | problem | notifications; an acknowledgement if it outlives the change of state |
 //! | this core's | problem that somebody was told of | fine | the state itself, so that the recovery can be told: inject the result again |
 //! | the book's | | | nothing yet: [`Inheritance::Behind`] |
@@ -44,7 +45,10 @@ pub fn inherit(book: &Memory, own: &Memory) -> Inheritance {
         (true, true) => patch(heir_of_problem(book, own), own, Scope::Notifications),
         (true, false) if !book.notified_on.is_empty() => {
             let memory = Memory { flapping: own.flapping, last_check: own.last_check, ..book.clone() };
-            Inheritance::RecoveryOwed(Patch { memory, scope: Scope::State })
+            let patch = Patch { memory, scope: Scope::State };
+            // The log told of a result that came with no picture, and did not get here.
+            let is_lost = own.last_check == book.last_check;
+            if is_lost { Inheritance::Patch(patch) } else { Inheritance::RecoveryOwed(patch) }
         }
         (true | false, false) | (false, true) => Inheritance::Nothing,
     }

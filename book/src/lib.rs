@@ -12,9 +12,12 @@
 //! | [`entry`] | what the book says of one object |
 //! | [`record`] | an entry, or its changes, as bytes |
 //! | [`book`] | all entries, kept up to date from status file and log, or from records |
+//! | [`authority`] | whose memory counts, this core's or the peer's |
+//! | [`feed`] | what one peer has not been told of the book yet |
 //! | [`inherit`] | what of the book a core is to take over, and what becomes of two memories |
 //! | [`handover`] | how a running core is given a retention file: when, in which order, and what if it does not take it |
 //! | [`mirror`] | acknowledgements, downtimes, comments and switches: what a core shows and the book does not, and the other way |
+//! | [`shelf`] | the book of another node, as it arrives |
 //! | [`verify`] | in what a core differs from the book |
 //!
 //! Nothing here does I/O: blocks of a status file, lines of a log, bytes and time come in, records, patches and commands go
@@ -38,16 +41,22 @@
 //!   site's own, and changes for which there is no command that undoes them: check commands, intervals, periods, custom
 //!   variables, and switches of contacts and of the whole core.
 
+pub mod authority;
 pub mod book;
 pub mod entry;
+pub mod feed;
 pub mod handover;
 pub mod inherit;
 pub mod mirror;
 pub mod record;
+pub mod shelf;
 pub mod verify;
 
 mod wire;
 
+pub use authority::{Activity, Authority};
 pub use book::Book;
 pub use entry::{Change, Entry};
+pub use feed::{Feed, Telling};
 pub use record::Record;
+pub use shelf::Shelf;

@@ -90,10 +90,14 @@ impl Stage {
     /// Heartbeats for so many seconds.
     fn beats(&mut self, seconds: u64, verdict: CoreVerdict) -> State {
         for _ in 0..seconds {
-            self.tell(Input::Heard(verdict));
+            self.beat(verdict, false);
             self.pass(BEAT);
         }
         self.machine.state()
+    }
+
+    fn beat(&mut self, core: CoreVerdict, is_cold: bool) -> State {
+        self.tell(Input::Heard { core, is_cold })
     }
 
     /// Both run at once, and then time passes.
@@ -193,9 +197,9 @@ fn a_crash_takes_over_after_two_seconds_whatever_the_probes_say() {
     let mut stage = Stage::new(defaults(1, 1, true));
     stage.beats(5, CoreVerdict::Alive);
     stage.plugins(ServiceState::Ok, ServiceState::Ok, 0);
-    assert_eq!(stage.tell(Input::Heard(CoreVerdict::DeadCrash)), State::Suspect);
+    assert_eq!(stage.beat(CoreVerdict::DeadCrash, false), State::Suspect);
     stage.pass(1000);
-    stage.tell(Input::Heard(CoreVerdict::DeadCrash));
+    stage.beat(CoreVerdict::DeadCrash, false);
     assert_eq!(stage.pass(999), State::Suspect);
     assert_eq!(stage.pass(1), State::Active);
 }
@@ -216,7 +220,7 @@ fn a_restart_for_a_new_configuration_is_no_failover() {
     assert_eq!(stage.beats(20, CoreVerdict::DeadClean), State::Suspect);
     assert_eq!(stage.beats(3, CoreVerdict::Alive), State::Standby);
     stage.beats(30, CoreVerdict::DeadClean);
-    assert_eq!(stage.tell(Input::Heard(CoreVerdict::DeadClean)), State::Active);
+    assert_eq!(stage.beat(CoreVerdict::DeadClean, false), State::Active);
 }
 
 #[test]
@@ -268,7 +272,7 @@ fn while_the_heartbeat_is_late_plugins_run_every_second_but_not_for_ever() {
 #[test]
 fn without_probes_silence_alone_takes_over() {
     let mut stage = Stage::new(defaults(0, 0, true));
-    stage.tell(Input::Heard(CoreVerdict::Alive));
+    stage.beat(CoreVerdict::Alive, false);
     assert_eq!(stage.pass(4999), State::Suspect);
     assert_eq!(stage.pass(1), State::Active);
     assert_eq!(stage.beats(29, CoreVerdict::Alive), State::Active);
@@ -305,7 +309,7 @@ fn after_a_goodbye_the_probes_decide() {
 fn a_failing_probe_beside_a_live_heartbeat_takes_over_nothing() {
     let mut stage = Stage::new(defaults(1, 0, true));
     for _ in 0..20 {
-        stage.tell(Input::Heard(CoreVerdict::Alive));
+        stage.beat(CoreVerdict::Alive, false);
         assert_ne!(stage.plugins(ServiceState::Critical, ServiceState::Ok, 1000), State::Active);
     }
 }
@@ -357,7 +361,7 @@ fn a_standby_that_was_cut_off_waits_for_the_heartbeat_once_more() {
     }
     assert_eq!(stage.pass(4999), State::Suspect);
     let mut heard = stage.machine.clone();
-    heard.handle(Input::Heard(CoreVerdict::Alive), stage.now());
+    heard.handle(Input::Heard { core: CoreVerdict::Alive, is_cold: false }, stage.now());
     assert_eq!(heard.state(), State::Standby);
     assert_eq!(stage.pass(1), State::Active);
 }
@@ -365,7 +369,7 @@ fn a_standby_that_was_cut_off_waits_for_the_heartbeat_once_more() {
 #[test]
 fn what_a_witness_said_before_the_trouble_does_not_count() {
     let mut stage = Stage::new(defaults(1, 1, true));
-    stage.tell(Input::Heard(CoreVerdict::Alive));
+    stage.beat(CoreVerdict::Alive, false);
     stage.tell(Input::Witness { index: 0, state: ServiceState::Ok, started: stage.instant(0) });
     for _ in 0..3 {
         stage.pass(2500);
@@ -459,7 +463,7 @@ fn heartbeats_that_are_a_little_late_are_not_suspicious() {
     settings.heartbeat.as_mut().unwrap().stale_after = Duration::from_secs(2);
     let mut stage = Stage::new(settings);
     for _ in 0..10 {
-        stage.tell(Input::Heard(CoreVerdict::Alive));
+        stage.beat(CoreVerdict::Alive, false);
         assert_eq!(stage.pass(1400), State::Standby);
     }
     assert_eq!(stage.pass(100), State::Suspect);
@@ -472,10 +476,48 @@ fn a_master_that_says_that_its_core_is_dead_gets_nothing_back() {
     stage.beats(5, CoreVerdict::DeadCrash);
     assert_eq!(stage.machine.state(), State::Active);
     for _ in 0..100 {
-        stage.tell(Input::Heard(CoreVerdict::DeadCrash));
+        stage.beat(CoreVerdict::DeadCrash, false);
         assert_eq!(stage.plugins(ServiceState::Ok, ServiceState::Ok, 1000), State::Active);
     }
     assert_eq!(stage.hooks, 1, "not even for a moment");
+}
+
+/// A standby that is active beside a master whose core lives again.
+fn active_beside(is_cold: bool, seconds: u64) -> Stage {
+    let mut stage = Stage::new(defaults(0, 0, true));
+    assert_eq!(stage.beats(3, CoreVerdict::DeadCrash), State::Active);
+    for _ in 0..seconds {
+        assert_eq!(stage.beat(CoreVerdict::Alive, is_cold), State::Active);
+        stage.pass(BEAT);
+    }
+    stage
+}
+
+#[test]
+fn a_master_whose_core_is_cold_waits_until_it_is_warm() {
+    let mut stage = active_beside(true, 45);
+    assert_eq!(stage.machine.waits_for(), Some("the master's core is not up to date yet"));
+    assert_ne!(stage.beat(CoreVerdict::Alive, false), State::Active);
+    assert_eq!(stage.machine.since().1, "the master's core lives");
+}
+
+#[test]
+fn a_master_whose_core_stays_cold_gets_the_work_back_all_the_same() {
+    let mut stage = active_beside(true, 60);
+    assert_ne!(stage.beat(CoreVerdict::Alive, true), State::Active);
+    assert_eq!(stage.machine.since().1, "the master's core lives, but was not brought up to date in time");
+}
+
+#[test]
+fn a_core_that_dies_again_is_waited_for_again() {
+    let mut stage = active_beside(true, 50);
+    stage.beat(CoreVerdict::DeadCrash, true);
+    stage.pass(BEAT);
+    for _ in 0..60 {
+        assert_eq!(stage.beat(CoreVerdict::Alive, true), State::Active);
+        stage.pass(BEAT);
+    }
+    assert_ne!(stage.beat(CoreVerdict::Alive, true), State::Active);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nagios::{CheckResult, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
+use nagios::{CheckResult, HostName, NameError, Object, Outputs, ReturnCode, ServiceDescription, Timestamp};
 use nsca::classic::{ServerSession, SessionError};
 use nsca::greeting::{RANDOM_BYTES, ServerGreeted, ServerGreeting};
 use nsca::packet::Report;
@@ -44,6 +44,7 @@ pub(crate) struct Connection {
     visitor: Visitor,
     entry: Entry,
     spoofing: Option<Spoofing>,
+    outputs: Outputs,
     /// The last batch, and how many results it has: while it is written, the next one is read and decrypted.
     taking: (Taking, usize),
     /// The right to a large buffer.
@@ -85,8 +86,8 @@ impl Connection {
         let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let spoofing = entrance.listener.strict_mode_spoofing.then(|| Spoofing::new(address.ip()));
         let entry = entrance.shared.sessions.enter(address);
-        let (taking, large) = ((Taking::Done, 0), None);
-        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, taking, large, pass }
+        let (outputs, taking, large) = (Outputs::default(), (Taking::Done, 0), None);
+        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, outputs, taking, large, pass }
     }
 
     /// Serves the peer to the end.
@@ -161,7 +162,14 @@ impl Connection {
             stale_after: STALE_AFTER,
         };
         let (secret, policy) = (listener.secret.clone(), sealed.clone());
-        Ok(ServerGreeting::new(secret, listener.max_packet_age, policy, settings, &random, unix_seconds()))
+        Ok(ServerGreeting::new(
+            secret,
+            listener.max_packet_age,
+            policy,
+            settings,
+            &random,
+            as_packets_carry_it(SystemTime::now().into()),
+        ))
     }
 
     /// Goes on in a sealed session.
@@ -237,8 +245,15 @@ impl Connection {
     /// Begins to take the results of all packets that are complete, in one batch, when the batch before it is taken. Those
     /// before a packet that is refused count.
     async fn take(&mut self, session: &mut ServerSession, bytes: &[u8]) -> Result<usize, Ended> {
-        let (mut results, mut packets) = (Vec::new(), 0);
-        let refused = self.decode(session, bytes, &mut results, &mut packets).err();
+        let mut results = Vec::new();
+        let mut packets = 0;
+        let refused = decode(session, bytes, SystemTime::now().into(), &mut self.outputs, |result| {
+            packets += 1;
+            match result {
+                Ok(result) => results.push(result),
+                Err(invalid) => self.visitor.drop_result(&invalid),
+            }
+        });
         self.drop_spoofed(&mut results).await;
         if !results.is_empty() {
             self.finish_taking().await?;
@@ -246,7 +261,8 @@ impl Connection {
             let batch = Batch::classic(results, &shared.nowhere);
             self.taking = (shared.backlog.begin(batch, &shared.counters).await?, count);
         }
-        refused.map_or(Ok(packets), |error| Err(error.into()))
+        refused?;
+        Ok(packets)
     }
 
     /// Waits until everything is taken that was begun.
@@ -258,30 +274,6 @@ impl Connection {
     fn note_taken(&mut self, taken: Result<(), NotTaken>) -> Result<(), NotTaken> {
         let count = std::mem::take(&mut self.taking.1);
         taken.map(|()| self.entry.accept(count))
-    }
-
-    /// Decodes what has come, up to a packet that is refused.
-    fn decode(
-        &self,
-        session: &mut ServerSession,
-        mut bytes: &[u8],
-        results: &mut Vec<CheckResult>,
-        packets: &mut usize,
-    ) -> Result<(), SessionError> {
-        let now = Timestamp::from(SystemTime::now());
-        loop {
-            while let Some(report) = session.poll_report(unix_seconds())? {
-                *packets += 1;
-                match check_result(&report, now) {
-                    Ok(result) => results.push(result),
-                    Err(invalid) => self.visitor.drop_result(&invalid),
-                }
-            }
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            bytes = &bytes[session.handle_bytes(bytes)..];
-        }
     }
 
     /// In strict mode, drops what is sent in another host's name.
@@ -318,8 +310,28 @@ impl Connection {
     }
 }
 
+/// Gives the results of what has come, up to a packet that is refused. It is `now`.
+pub(crate) fn decode(
+    session: &mut ServerSession,
+    mut bytes: &[u8],
+    now: Timestamp,
+    outputs: &mut Outputs,
+    mut give: impl FnMut(Result<CheckResult, NameError>),
+) -> Result<(), SessionError> {
+    let second = as_packets_carry_it(now);
+    loop {
+        while let Some(report) = session.poll_report(second)? {
+            give(check_result(&report, now, outputs));
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        bytes = &bytes[session.handle_bytes(bytes)..];
+    }
+}
+
 /// The check result in a packet. Its check time is the receiver's now, as with nsca: the packet carries none.
-fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, NameError> {
+fn check_result(report: &Report<'_>, now: Timestamp, outputs: &mut Outputs) -> Result<CheckResult, NameError> {
     let host = HostName::try_from(report.host)?;
     let object = if report.service.is_empty() {
         Object::Host(host)
@@ -329,7 +341,7 @@ fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, Name
     Ok(CheckResult {
         object,
         code: ReturnCode::new(report.code),
-        output: PluginOutput::from_text(report.output),
+        output: outputs.from_text(report.output),
         check_time: now,
         state_type: None,
         attempt: None,
@@ -337,10 +349,9 @@ fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, Name
     })
 }
 
-/// The clock as packets carry it, until 2106.
-fn unix_seconds() -> u32 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(now.as_secs()).unwrap_or(u32::MAX)
+/// Seconds as packets carry them, until 2106.
+fn as_packets_carry_it(now: Timestamp) -> u32 {
+    u32::try_from(now.seconds().max(0)).unwrap_or(u32::MAX)
 }
 
 /// The present, for the protocol.

@@ -9,11 +9,13 @@
 //!
 //! It also writes [mode commands](crate::commands), so that they and results have one order. Those that silence go ahead of
 //! all results, at the next end of a line. Others come after what waits when they are first seen beside a core that takes
-//! it: that is reduced to the newest result of each object, also what was lent already.
+//! it: that is reduced to the newest result of each object, also what was lent already. Commands about single objects come
+//! after what waits, too, which is not reduced for them, and are for the core that runs then.
 
 mod delivery;
 mod echoes;
 mod leftovers;
+mod lines;
 mod rule;
 mod sink;
 #[cfg(test)]
@@ -39,6 +41,7 @@ use crate::pace::TokenBucket;
 use crate::vital;
 use delivery::Delivered;
 pub(crate) use echoes::ExpectedEchoes;
+pub(crate) use lines::Lines;
 pub(crate) use rule::{Judgement, Rule};
 use sink::{Blocked, Sink};
 
@@ -71,7 +74,7 @@ impl Injector {
     ) -> io::Result<Self> {
         let (closing, abandon) = (CancellationToken::new(), CancellationToken::new());
         let wake = Arc::new(Notify::new());
-        let desk = Desk::new(refusal(config), wake.clone());
+        let desk = Desk::new(refusal(config), config.flavour, wake.clone());
         let catching_up = Arc::new(CatchingUp::new(wake.clone()));
         let worker = Worker {
             sink: Sink::new(config),
@@ -200,8 +203,9 @@ impl Worker {
         };
         let now = Instant::now();
         let until = self.desk.until();
-        let rule = Rule { is_active: watch.is_active(), before_commands: until.is_some() };
-        if rule.is_active && self.catching_up.holds(now) {
+        let rule = Rule { is_active: watch.is_active(), before_commands: self.desk.reduce() };
+        // What enables has waited for nobody to catch up, either.
+        if rule.is_active && !rule.before_commands && self.catching_up.holds(now) {
             return None;
         }
         let own_times = if rule.is_active { watch.own_times(now) } else { None };
@@ -271,23 +275,23 @@ impl Worker {
     }
 }
 
-/// Mode commands. Only with a journal.
+/// Commands. Only with a journal.
 impl Worker {
     /// Writes what overtakes results, and measures the backlog that other commands wait for.
     fn attend_to_commands(&mut self, core: &Core) {
         let Waiting::Journal(tail) = &self.waiting else { return };
         match core {
             Core::There => {
-                if self.desk.lacks_mark() {
+                if self.desk.has_unmarked() {
                     self.desk.mark(tail.newest());
                     // If the core kept them waiting, it does no longer.
                     self.desk.explain(&Waits::Turn);
                 }
                 self.overtake();
             }
-            Core::Restarted => self.desk.forget_marks(),
+            Core::Restarted => self.desk.core_gone(),
             Core::Gone(blocked) => {
-                self.desk.forget_marks();
+                self.desk.core_gone();
                 self.desk.explain(&Waits::Core(blocked.to_string()));
             }
         }
@@ -296,6 +300,7 @@ impl Worker {
     /// Everything is written that commands wait for.
     fn command_after_results(&mut self) {
         let Some(reached) = self.desk.until() else { return };
+        self.run_errands(reached);
         if !self.command_due(reached) {
             self.sink.wait(RETRY_PAUSE);
             if self.give_up.is_cancelled() {

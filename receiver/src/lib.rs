@@ -39,6 +39,8 @@ mod injector;
 mod journal;
 pub mod ledger;
 mod listener;
+#[doc(hidden)]
+pub mod measured;
 mod memory;
 mod pace;
 pub mod peers;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nsca::sealed::{ClockOffset, CoreVerdict, NodeName, Want};
 use serde::Serialize;
@@ -47,8 +47,9 @@ pub(crate) struct Sealed {
     pub(crate) core: CoreVerdict,
     /// Where the node is asked for its book, if it has one.
     pub(crate) wants: Option<mpsc::Sender<Want>>,
-    /// Whether the journal has all that the node's spool held when the session began, and all that it has shown since.
-    pub(crate) is_caught_up: bool,
+    /// From when on the journal has all that the node's spool held for this one when the session began, and all that it has
+    /// shown since; none while it has not. Nothing more may come, or something else may come before.
+    pub(crate) caught_up: Option<Instant>,
 }
 
 /// An open session.
@@ -106,7 +107,7 @@ impl Sessions {
 
     /// Whether a node is connected, and the journal has all that it had to send.
     pub(crate) fn is_caught_up(&self, node: &str) -> bool {
-        self.of_node(node, |sealed| sealed.is_caught_up).unwrap_or(false)
+        self.of_node(node, |sealed| sealed.caught_up).flatten().is_some_and(|from| from <= Instant::now())
     }
 
     /// Looks at a node's session, unless there is none.

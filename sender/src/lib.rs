@@ -39,6 +39,8 @@ mod inlet;
 mod intake;
 mod intakes;
 mod link;
+#[doc(hidden)]
+pub mod measured;
 mod outbox;
 pub mod perfdata;
 pub mod sealed;

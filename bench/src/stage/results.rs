@@ -1,5 +1,6 @@
 //! Check results as a core has them: the same for both sides.
 
+use nagios::{CheckResult, Object, PluginOutput, ReturnCode, Timestamp};
 use ocsp::handover::{HandOver, new_id};
 
 /// As many services has each host.
@@ -14,6 +15,9 @@ pub(crate) struct Results {
 
 /// What precedes the number of a result in its output, and what follows it.
 const AROUND_NUMBER: (&str, &str) = (" OK - ", " bytes");
+
+/// When every one was checked, where that is told, in Unix seconds.
+const CHECKED: i64 = 1_700_000_000;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +81,14 @@ impl Service {
     pub(crate) fn number_in(line: &str) -> Option<usize> {
         let (_, rest) = line.split_once(AROUND_NUMBER.0)?;
         rest.split_once(AROUND_NUMBER.1)?.0.parse().ok()
+    }
+
+    /// As a receiver has it.
+    pub(crate) fn check_result(&self) -> CheckResult {
+        let host = self.host.as_str().try_into().expect("a name");
+        let object = Object::Service(host, self.description.as_str().try_into().expect("a name"));
+        let output = PluginOutput::from_text(self.output.as_bytes());
+        CheckResult::new(object, ReturnCode::new(0), output, Timestamp::from_seconds(CHECKED))
     }
 
     /// As `understudy-ocsp` hands it over.

@@ -64,6 +64,8 @@ pub enum Heard {
         at: Instant,
         /// As the master itself sees it.
         core: CoreVerdict,
+        /// Whether it says that this core is not up to date yet.
+        is_cold: bool,
     },
     /// Its sender was stopped in order.
     Goodbye,

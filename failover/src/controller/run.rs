@@ -205,7 +205,7 @@ impl Run {
         let input = match heard {
             // From before the controller began.
             Some(Heard::Alive { at, .. }) if at.elapsed() > OLD_NEWS => return,
-            Some(Heard::Alive { core, .. }) => Input::Heard(core),
+            Some(Heard::Alive { core, is_cold, .. }) => Input::Heard { core, is_cold },
             Some(Heard::Goodbye) => Input::Goodbye,
             None => return,
         };

@@ -7,7 +7,7 @@ use nagios::ServiceState;
 use nsca::sealed::CoreVerdict;
 use serde::{Deserialize, Serialize};
 
-use super::pulse::{Life, Pulse};
+use super::pulse::{COLD_AT_MOST, Life, Pulse};
 use super::settings::Settings;
 use super::state::Now;
 use crate::event::Event;
@@ -106,9 +106,9 @@ impl Evidence {
         }
     }
 
-    pub(super) fn handle_heard(&mut self, verdict: CoreVerdict, now: Instant) {
+    pub(super) fn handle_heard(&mut self, verdict: CoreVerdict, is_cold: bool, now: Instant) {
         if let Some(pulse) = &mut self.pulse {
-            pulse.handle_heard(verdict, now);
+            pulse.handle_heard(verdict, is_cold, now);
         }
     }
 
@@ -190,7 +190,17 @@ impl Evidence {
 
     /// Whether the master may have the stage back.
     pub(super) fn master_is_proven(&self, settings: &Settings, now: Instant) -> bool {
-        self.unproven(settings, now).is_none()
+        self.unproven(settings, now).is_none() && self.cold(now).is_none()
+    }
+
+    /// Whether the master may have the stage back although its core is not up to date.
+    pub(super) fn master_is_proven_cold(&self, settings: &Settings, now: Instant) -> bool {
+        self.unproven(settings, now).is_none() && self.cold(now).is_some_and(|since| now >= since + COLD_AT_MOST)
+    }
+
+    /// Since when the master's core has lived without being up to date, as the master says.
+    pub(super) fn cold(&self, now: Instant) -> Option<Instant> {
+        self.pulse.as_ref().and_then(|pulse| pulse.cold(now))
     }
 
     /// What is missing before the master may have the stage back.

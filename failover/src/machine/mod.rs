@@ -37,7 +37,7 @@ use nsca::sealed::CoreVerdict;
 pub use enforcement::{Flag, LocalCore, RETRY_WRITING, Shown};
 pub use evidence::{Events, HURRIED_INTERVAL};
 pub use flapping::LONGEST_STAY;
-pub use pulse::CRASH_CONFIRMATION;
+pub use pulse::{COLD_AT_MOST, CRASH_CONFIRMATION};
 pub(crate) use settings::DEFAULT_STATUS_INTERVAL;
 pub use settings::{HeartbeatSettings, ProbeSettings, Settings};
 pub use snapshot::Snapshot;
@@ -78,7 +78,12 @@ pub enum Input {
         started: Instant,
     },
     /// A heartbeat of the master came.
-    Heard(CoreVerdict),
+    Heard {
+        /// How its core is.
+        core: CoreVerdict,
+        /// Whether it says that its core is not up to date yet. A master that does not tell says no.
+        is_cold: bool,
+    },
     /// The master's sender was stopped in order.
     Goodbye,
     /// The core called an event handler.
@@ -187,7 +192,7 @@ impl Machine {
             Input::Witness { index, state, started } => {
                 self.evidence.handle_witness(index, state, started, now.instant);
             }
-            Input::Heard(verdict) => self.evidence.handle_heard(verdict, now.instant),
+            Input::Heard { core, is_cold } => self.evidence.handle_heard(core, is_cold, now.instant),
             Input::Goodbye => self.evidence.handle_goodbye(now.instant),
             Input::Event(event) => {
                 self.evidence.handle_event(event, now);
@@ -294,6 +299,7 @@ impl Machine {
             .unproven(&self.settings, self.now.instant)
             .or_else(|| (self.settings.hand_back == HandBack::Manual).then_some("hand_back is manual"))
             .or_else(|| self.must_stay().then_some("it took over too often in the last hour, and stays for a while"))
+            .or_else(|| self.evidence.cold(self.now.instant).map(|_| "the master's core is not up to date yet"))
     }
 
     fn handle_core(&mut self, core: LocalCore, now: Now) {
@@ -363,11 +369,8 @@ impl Machine {
             Condition::EventReported => evidence.event_reported(now),
             Condition::Trouble => evidence.is_trouble(now),
             Condition::NoTrouble => !evidence.is_trouble(now),
-            Condition::MasterProven => {
-                settings.hand_back == HandBack::Automatic
-                    && !self.must_stay()
-                    && evidence.master_is_proven(settings, now)
-            }
+            Condition::MasterProven => self.may_hand_back() && evidence.master_is_proven(settings, now),
+            Condition::MasterProvenCold => self.may_hand_back() && evidence.master_is_proven_cold(settings, now),
             Condition::CoreIsSilent => self.enforcement.is_in_force(false),
             Condition::SameRunOfTheCore => match self.enforcement.core() {
                 LocalCore::Running(Some(shown)) => self.resumes == Some(shown.program_start),
@@ -390,6 +393,10 @@ impl Machine {
             | Condition::OrderedToHold
             | Condition::Released => false,
         }
+    }
+
+    fn may_hand_back(&self) -> bool {
+        self.settings.hand_back == HandBack::Automatic && !self.must_stay()
     }
 
     fn must_stay(&self) -> bool {

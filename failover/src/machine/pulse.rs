@@ -9,6 +9,9 @@ use super::settings::HeartbeatSettings;
 /// How long a core must be gone without having been stopped before the standby takes over.
 pub const CRASH_CONFIRMATION: Duration = Duration::from_secs(2);
 
+/// How long a standby waits for a master's core that lives and is not up to date.
+pub const COLD_AT_MOST: Duration = Duration::from_secs(60);
+
 /// A heartbeat that comes a little after its second is not late, however short `stale_after` is.
 const LATE_AT_LEAST: Duration = Duration::from_millis(1500);
 
@@ -30,6 +33,8 @@ enum Word {
         verdict: CoreVerdict,
         since: Instant,
         dead: Instant,
+        /// Since when it has said beside a core that is not dead that this core is not up to date.
+        cold: Option<Instant>,
     },
     Goodbye {
         grace: Duration,
@@ -60,15 +65,16 @@ impl Pulse {
         Pulse { settings, word: Word::Nothing, heard: now }
     }
 
-    pub(super) fn handle_heard(&mut self, verdict: CoreVerdict, now: Instant) {
+    pub(super) fn handle_heard(&mut self, verdict: CoreVerdict, is_cold: bool, now: Instant) {
         let is_dead = |verdict| matches!(verdict, CoreVerdict::DeadCrash | CoreVerdict::DeadClean);
+        let cold = (is_cold && !is_dead(verdict)).then(|| self.cold(now).unwrap_or(now));
         let (since, dead) = match (self.life(now), self.word) {
             (Life::Silent { .. } | Life::NotYet | Life::Away { .. }, _) => (now, now),
-            (_, Word::Core { verdict: before, since, dead }) if before == verdict => (since, dead),
+            (_, Word::Core { verdict: before, since, dead, .. }) if before == verdict => (since, dead),
             (_, Word::Core { verdict: before, dead, .. }) if is_dead(before) && is_dead(verdict) => (now, dead),
             _ => (now, now),
         };
-        self.word = Word::Core { verdict, since, dead };
+        self.word = Word::Core { verdict, since, dead, cold };
         self.heard = now;
     }
 
@@ -85,7 +91,10 @@ impl Pulse {
     /// Counts from zero: what lasts, lasts since now.
     pub(super) fn restart(&mut self, now: Instant) {
         match &mut self.word {
-            Word::Core { since, dead, .. } => (*since, *dead) = (now, now),
+            Word::Core { since, dead, cold, .. } => {
+                (*since, *dead) = (now, now);
+                *cold = cold.map(|_| now);
+            }
             Word::Goodbye { .. } => self.heard = now,
             Word::Nothing => {}
         }
@@ -96,7 +105,7 @@ impl Pulse {
         match self.word {
             Word::Goodbye { grace } => Life::Away { until: self.heard + grace },
             Word::Nothing if quiet < self.settings.restart_grace => Life::NotYet,
-            Word::Core { verdict, since, dead } if quiet < self.settings.stale_after => match verdict {
+            Word::Core { verdict, since, dead, .. } if quiet < self.settings.stale_after => match verdict {
                 CoreVerdict::Alive => Life::Alive(since),
                 CoreVerdict::DeadCrash => Life::Crashed { crashed: since, dead },
                 CoreVerdict::DeadClean => Life::Stopped { dead },
@@ -122,15 +131,27 @@ impl Pulse {
         now >= dead + self.settings.restart_grace
     }
 
+    /// Since when the master has said that its core lives and is not up to date.
+    pub(super) fn cold(&self, now: Instant) -> Option<Instant> {
+        match (self.life(now), self.word) {
+            (Life::Alive(_) | Life::Untold, Word::Core { cold, .. }) => cold,
+            _ => None,
+        }
+    }
+
     /// Every moment at which something changes by itself.
     pub(super) fn deadlines(&self) -> impl Iterator<Item = Instant> + use<> {
         let HeartbeatSettings { stale_after, restart_grace, .. } = self.settings;
         let deadlines = match self.word {
-            Word::Nothing => [Some(self.heard + restart_grace), None, None, None],
-            Word::Goodbye { grace } => [Some(self.heard + grace), None, None, None],
-            Word::Core { since, dead, .. } => {
-                [self.late(), self.heard + stale_after, since + CRASH_CONFIRMATION, dead + restart_grace].map(Some)
-            }
+            Word::Nothing => [Some(self.heard + restart_grace), None, None, None, None],
+            Word::Goodbye { grace } => [Some(self.heard + grace), None, None, None, None],
+            Word::Core { since, dead, cold, .. } => [
+                Some(self.late()),
+                Some(self.heard + stale_after),
+                Some(since + CRASH_CONFIRMATION),
+                Some(dead + restart_grace),
+                cold.map(|cold| cold + COLD_AT_MOST),
+            ],
         };
         deadlines.into_iter().flatten()
     }

@@ -42,8 +42,10 @@ pub enum Condition {
     Trouble,
     /// Nothing speaks for taking over.
     NoTrouble,
-    /// The master's core is known to live, for long enough.
+    /// The master's core is known to live, for long enough, and nothing says that it is not up to date.
     MasterProven,
+    /// The master's core is known to live, for long enough, and has not been brought up to date for `COLD_AT_MOST`.
+    MasterProvenCold,
     /// The local core is silent.
     CoreIsSilent,
     /// A daemon that was active was restarted, and the core was not.
@@ -94,6 +96,7 @@ pub const TABLE: &[Row] = &[
     standby(SILENT_OR_ABOUT_TO, C::EventReported, Active),
     standby(&[Suspect], C::NoTrouble, Standby),
     standby(&[Active], C::MasterProven, HandingBack),
+    standby(&[Active], C::MasterProvenCold, HandingBack),
     master(&[Standby], C::StandbyUnclear, Suspect),
     master(&[Suspect], C::SameRunOfTheCore, Active),
     master(&[Standby, Suspect, HandingBack], C::StandbyOffStage, Active),
@@ -129,6 +132,7 @@ impl Condition {
             C::Trouble => "something speaks for taking over",
             C::NoTrouble => "nothing speaks for taking over any more",
             C::MasterProven => "the master's core lives",
+            C::MasterProvenCold => "the master's core lives, but was not brought up to date in time",
             C::CoreIsSilent => "this core is silent",
             C::SameRunOfTheCore => "this core still runs as it did before the daemon was restarted",
             C::StandbyOnStage => "a standby is active",
@@ -163,8 +167,9 @@ impl Condition {
             C::MasterProven => {
                 "`hand_back = \"automatic\"`; every probe succeeded `successes_to_hand_back` times in a row; nothing else \
                  fails; a core-watching probe, a heartbeat Alive for as many intervals, or a process HARD OK proves a live \
-                 core; the minimum stay is over"
+                 core; the minimum stay is over; the heartbeat does not say that the core is cold"
             }
+            C::MasterProvenCold => "as before, but the heartbeat has said for 60 s that the core is cold",
             C::CoreIsSilent => "the switches are off in the status file, or the core does not run",
             C::SameRunOfTheCore => "was Active before a restart of the daemon, and `program_start` is the same",
             C::StandbyOnStage => "a standby is active",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use config::{Role, Switch};
-use failover::machine::{Input, Order, Presence, Settings, State};
+use failover::machine::{COLD_AT_MOST, Input, Order, Presence, Settings, State};
 use nagios::ServiceState;
 use nsca::sealed::CoreVerdict;
 
@@ -31,6 +31,7 @@ pub fn schedule(seed: u64) {
         standby: Node::new(settings.clone(), false),
         master: Node::new(of_master, false),
         verdict: CoreVerdict::Alive,
+        cold_for: random.pick(&[0, 5_000, u64::MAX]),
         to_standby: true,
         to_master: true,
         heard_by_master: 0,
@@ -63,6 +64,8 @@ struct World {
     settings: Settings,
     /// What the master's sender says of its core.
     verdict: CoreVerdict,
+    /// For how long the master's core is not up to date once it was started.
+    cold_for: u64,
     to_standby: bool,
     to_master: bool,
     heard_by_master: u64,
@@ -123,7 +126,8 @@ impl World {
     /// Heartbeats both ways.
     fn exchange(&mut self, at: u64, random: &mut Random) {
         if at.is_multiple_of(1000) && self.to_standby && self.settings.heartbeat.is_some() && !random.once_in(20) {
-            self.standby.handle(Input::Heard(self.verdict), at, random);
+            let is_cold = at - self.master.core.started < self.cold_for;
+            self.standby.handle(Input::Heard { core: self.verdict, is_cold }, at, random);
         }
         if at % 1000 == 500 && self.to_master && !random.once_in(20) {
             self.heard_by_master = at;
@@ -208,7 +212,8 @@ impl World {
         let well = self.master.core.runs && self.to_standby && self.to_master;
         let steady = Duration::from_millis(at - self.steady_since);
         let proof = self.settings.interval * (self.settings.successes_to_hand_back + 3);
-        let bound = proof + self.take_over_bound() + self.settings.fail_open + 2 * self.switching_bound();
+        let cold = COLD_AT_MOST.min(Duration::from_millis(self.cold_for));
+        let bound = proof + cold + self.take_over_bound() + self.settings.fail_open + 2 * self.switching_bound();
         let after_the_stay = now(at).wall.seconds().saturating_sub(standby::stays_until(&self.standby.takeovers));
         if !well || steady <= bound || after_the_stay < i64::try_from(bound.as_secs()).unwrap() {
             return;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use config::{HandBack, Problems, Role, Switch, TakeOverWhen, Watches};
 use failover::event::Event;
-use failover::machine::{HeartbeatSettings, Input, LONGEST_STAY, Order, ProbeSettings, Settings};
+use failover::machine::{
+    COLD_AT_MOST, HeartbeatSettings, Input, LONGEST_STAY, Order, ProbeSettings, Settings, State, Transition,
+};
 use nagios::ServiceState;
 use nsca::sealed::CoreVerdict;
 
@@ -16,6 +18,7 @@ const TICK: u64 = 250;
 const LASTS: u64 = 180_000;
 /// How long a plugin runs at most.
 const LONGEST_PLUGIN: u64 = 2000;
+const STALE_AFTER: u64 = 5000;
 
 /// What the inputs say of the master.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +40,7 @@ struct Plugin {
 pub fn settings(random: &mut Random) -> Settings {
     let probe = ProbeSettings { takes_over_on: Problems::ALL, watches: Watches::Core };
     let heartbeat = HeartbeatSettings {
-        stale_after: Duration::from_secs(5),
+        stale_after: Duration::from_millis(STALE_AFTER),
         restart_grace: Duration::from_secs(10),
         goodbye_grace: Duration::from_secs(20),
     };
@@ -65,6 +68,10 @@ pub fn schedule(seed: u64) {
     let mut world = World {
         node: Node::new(settings.clone(), random.once_in(2)),
         said: Said::Alive,
+        is_cold: random.once_in(3),
+        told_cold: None,
+        heard: 0,
+        transitions: 0,
         witnesses_are_well: true,
         steady_since: 0,
         cut_off_since: 0,
@@ -78,6 +85,8 @@ pub fn schedule(seed: u64) {
         if random.once_in(120) {
             world.change(at, random);
         }
+        // What happened by then did so without the heartbeat that is to come.
+        world.check_the_coldness(at);
         world.heartbeat(at, random);
         world.run_plugins(at, random);
         world.node.tick(at, random);
@@ -90,6 +99,13 @@ struct World {
     node: Node,
     settings: Settings,
     said: Said,
+    /// The master says that its core is not up to date.
+    is_cold: bool,
+    /// Since when it was heard to say so beside a core that is not dead.
+    told_cold: Option<u64>,
+    heard: u64,
+    /// How many transitions were seen.
+    transitions: usize,
     witnesses_are_well: bool,
     /// Since when all inputs say the same, and nobody interferes.
     steady_since: u64,
@@ -109,7 +125,7 @@ impl Plugin {
 impl World {
     /// Something happens that is neither time nor a regular input.
     fn change(&mut self, at: u64, random: &mut Random) {
-        match random.below(14) {
+        match random.below(15) {
             0..5 => {
                 self.said = random.pick(&[Said::Alive, Said::Crashed, Said::Stopped, Said::Gone, Said::Mixed]);
                 self.steady_since = at;
@@ -128,10 +144,12 @@ impl World {
                 self.node.handle_another_run(at);
             }
             8 => {
+                self.told_cold = None;
                 self.node.restart(at, random);
                 self.steady_since = at;
             }
             9 if self.settings.heartbeat.is_some() => {
+                self.told_cold = None;
                 self.node.handle(Input::Goodbye, at, random);
                 self.steady_since = at;
             }
@@ -144,6 +162,10 @@ impl World {
                     _ => Order::Release,
                 };
                 self.node.order(order, at, random);
+                self.steady_since = at;
+            }
+            13 => {
+                self.is_cold = !self.is_cold;
                 self.steady_since = at;
             }
             _ => {}
@@ -175,8 +197,23 @@ impl World {
         };
         // One in a while is lost.
         if let Some(verdict) = verdict.filter(|_| !random.once_in(20)) {
-            self.node.handle(Input::Heard(verdict), at, random);
+            self.note_coldness(verdict, at);
+            self.node.handle(Input::Heard { core: verdict, is_cold: self.is_cold }, at, random);
         }
+    }
+
+    fn note_coldness(&mut self, verdict: CoreVerdict, at: u64) {
+        let is_dead = matches!(verdict, CoreVerdict::DeadCrash | CoreVerdict::DeadClean);
+        if self.is_silent(at) {
+            // It counts from zero, and so does everything that follows from it.
+            (self.told_cold, self.steady_since) = (None, at);
+        }
+        self.told_cold = (self.is_cold && !is_dead).then(|| self.told_cold.unwrap_or(at));
+        self.heard = at;
+    }
+
+    fn is_silent(&self, at: u64) -> bool {
+        at - self.heard >= STALE_AFTER
     }
 
     fn run_plugins(&mut self, at: u64, random: &mut Random) {
@@ -208,6 +245,7 @@ impl World {
 
     fn check(&mut self, at: u64) {
         self.check_the_witnesses(at);
+        self.check_the_coldness(at);
         self.node.assert_presence(at);
         self.node.assert_switches_agree(at);
         if self.node.is_held() {
@@ -251,9 +289,21 @@ impl World {
         assert!(!more || !known, "took over while cut off for {cut_off:?}");
     }
 
+    /// A standby does not hand back to a core that is cold before that has had its time.
+    fn check_the_coldness(&mut self, at: u64) {
+        let new = &self.node.transitions[std::mem::replace(&mut self.transitions, self.node.transitions.len())..];
+        let hands_back =
+            |t: &Transition| (t.from, t.to) == (State::Active, State::HandingBack) && !t.why.starts_with("ordered");
+        let cold_for = self.told_cold.filter(|_| !self.is_silent(at)).map(|since| Duration::from_millis(at - since));
+        if let Some(cold_for) = cold_for.filter(|_| new.iter().any(hands_back)) {
+            assert!(cold_for >= COLD_AT_MOST, "handed back to a core that was cold for {cold_for:?}");
+        }
+    }
+
     fn hand_back_bound(&self) -> Duration {
+        let cold = if self.is_cold && self.settings.heartbeat.is_some() { COLD_AT_MOST } else { Duration::ZERO };
         // A lost heartbeat or two cost a start from zero only after stale_after.
-        one_round(&self.settings) * (self.settings.successes_to_hand_back + 3) + Duration::from_secs(3)
+        one_round(&self.settings) * (self.settings.successes_to_hand_back + 3) + Duration::from_secs(3) + cold
     }
 }
 

@@ -8,7 +8,8 @@ use std::io::Write as _;
 
 use crate::result::Timestamp;
 
-/// A command without arguments. All are idempotent.
+/// A command without arguments. All are idempotent, but for those that read: of what they find, comments and downtimes are
+/// added once more each time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ModeCommand {
     /// Notify of problems and recoveries.
@@ -33,6 +34,10 @@ pub enum ModeCommand {
     StopObsessingOverHosts,
     /// Write the retention file now.
     SaveStateInformation,
+    /// Read the retention file now: Nagios 3 and 4, Naemon, Icinga 1.
+    ReadStateInformation,
+    /// Read the `sync_retention_file` now, and remove it: Icinga 1.
+    SyncStateInformation,
 }
 
 impl ModeCommand {
@@ -50,6 +55,8 @@ impl ModeCommand {
             ModeCommand::StartObsessingOverHosts => "START_OBSESSING_OVER_HOST_CHECKS",
             ModeCommand::StopObsessingOverHosts => "STOP_OBSESSING_OVER_HOST_CHECKS",
             ModeCommand::SaveStateInformation => "SAVE_STATE_INFORMATION",
+            ModeCommand::ReadStateInformation => "READ_STATE_INFORMATION",
+            ModeCommand::SyncStateInformation => "SYNC_STATE_INFORMATION",
         }
     }
 
@@ -67,8 +74,34 @@ impl ModeCommand {
             | ModeCommand::StartExecutingHostChecks
             | ModeCommand::StartObsessingOverServices
             | ModeCommand::StartObsessingOverHosts
-            | ModeCommand::SaveStateInformation => false,
+            | ModeCommand::SaveStateInformation
+            | ModeCommand::ReadStateInformation
+            | ModeCommand::SyncStateInformation => false,
         }
+    }
+
+    /// Whether it makes the core do something from then on, so that the states that it begins with matter.
+    pub fn enables(self) -> bool {
+        match self {
+            ModeCommand::EnableNotifications
+            | ModeCommand::StartExecutingServiceChecks
+            | ModeCommand::StartExecutingHostChecks
+            | ModeCommand::StartObsessingOverServices
+            | ModeCommand::StartObsessingOverHosts => true,
+            ModeCommand::DisableNotifications
+            | ModeCommand::StopExecutingServiceChecks
+            | ModeCommand::StopExecutingHostChecks
+            | ModeCommand::StopObsessingOverServices
+            | ModeCommand::StopObsessingOverHosts
+            | ModeCommand::SaveStateInformation
+            | ModeCommand::ReadStateInformation
+            | ModeCommand::SyncStateInformation => false,
+        }
+    }
+
+    /// Whether it makes the core read what was put in place for it: then it belongs to the commands around it.
+    pub fn reads(self) -> bool {
+        matches!(self, ModeCommand::ReadStateInformation | ModeCommand::SyncStateInformation)
     }
 
     /// Appends it to `out` as one whole line.

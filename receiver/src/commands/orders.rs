@@ -6,6 +6,9 @@
 //!
 //! **Invariant:** of what concerns the same subject, only the newest order waits, so that what is written last is what was
 //! wanted last. With that, no more orders wait than there are subjects.
+//!
+//! **Invariant:** an order that has the core read a file is written as one part, as it was issued, or not at all: what saves
+//! right behind it is what makes reading harmless. So a later order that only saves takes nothing from it.
 
 use std::collections::VecDeque;
 
@@ -45,7 +48,8 @@ enum Subject {
     HostChecks,
     ServiceObsession,
     HostObsession,
-    Retention,
+    Saving,
+    Reading,
 }
 
 fn subject(command: ModeCommand) -> Subject {
@@ -55,7 +59,8 @@ fn subject(command: ModeCommand) -> Subject {
         ModeCommand::StartExecutingHostChecks | ModeCommand::StopExecutingHostChecks => Subject::HostChecks,
         ModeCommand::StartObsessingOverServices | ModeCommand::StopObsessingOverServices => Subject::ServiceObsession,
         ModeCommand::StartObsessingOverHosts | ModeCommand::StopObsessingOverHosts => Subject::HostObsession,
-        ModeCommand::SaveStateInformation => Subject::Retention,
+        ModeCommand::SaveStateInformation => Subject::Saving,
+        ModeCommand::ReadStateInformation | ModeCommand::SyncStateInformation => Subject::Reading,
     }
 }
 
@@ -71,9 +76,7 @@ impl<T> Orders<T> {
         let mark = self.mark_of_the_same(&commands);
         let mut replaced = Vec::new();
         for order in &mut self.waiting {
-            let before = order.commands.len();
-            order.commands.retain(|old| !commands.iter().any(|new| subject(*new) == subject(*old)));
-            if order.commands.len() < before {
+            if order.is_replaced_by(&commands) {
                 replaced.extend(order.issuer.take());
             }
         }
@@ -109,6 +112,9 @@ impl<T> Orders<T> {
     /// What may be written at once: the silencing commands that an order begins with.
     pub(super) fn ahead(&self) -> Option<Part> {
         self.waiting.iter().find_map(|order| {
+            if order.reads() {
+                return None;
+            }
             let silencing = order.commands.iter().take_while(|command| command.silences()).count();
             (silencing > 0).then(|| Part { order: order.id, commands: order.commands[..silencing].to_vec() })
         })
@@ -118,7 +124,7 @@ impl<T> Orders<T> {
     pub(super) fn due(&self, reached: u64) -> Option<Part> {
         self.waiting
             .iter()
-            .find(|order| order.mark.is_some_and(|mark| mark <= reached) && !order.commands[0].silences())
+            .find(|order| order.is_marked_by(reached) && (order.reads() || !order.commands[0].silences()))
             .map(|order| Part { order: order.id, commands: order.commands.clone() })
     }
 
@@ -142,6 +148,12 @@ impl<T> Orders<T> {
     /// Up to where the backlog is to be written before the next commands are due.
     pub(super) fn until(&self) -> Option<u64> {
         self.waiting.iter().filter_map(|order| order.mark).min()
+    }
+
+    /// Whether results that come before commands are to be reduced to the newest of each object: some enable.
+    pub(super) fn reduce(&self) -> bool {
+        let enables = |order: &Order<T>| order.commands.iter().any(|command| command.enables());
+        self.waiting.iter().any(|order| order.mark.is_some() && enables(order))
     }
 
     /// The core has this part. Gives the issuer if that was the last one of the order.
@@ -173,7 +185,30 @@ impl<T> Orders<T> {
 
 impl<T> Order<T> {
     fn is_unmarked(&self) -> bool {
-        self.mark.is_none() && self.commands.iter().any(|command| !command.silences())
+        self.mark.is_none() && (self.reads() || self.commands.iter().any(|command| !command.silences()))
+    }
+
+    fn is_marked_by(&self, reached: u64) -> bool {
+        self.mark.is_some_and(|mark| mark <= reached)
+    }
+
+    fn reads(&self) -> bool {
+        self.commands.iter().any(|command| command.reads())
+    }
+
+    /// Takes away what `newer` says otherwise. Whether that was anything.
+    fn is_replaced_by(&mut self, newer: &[ModeCommand]) -> bool {
+        let is_replaced = |old: &ModeCommand| newer.iter().any(|new| subject(*new) == subject(*old));
+        if self.reads() {
+            let replaced = self.commands.iter().any(|old| subject(*old) != Subject::Saving && is_replaced(old));
+            if replaced {
+                self.commands.clear();
+            }
+            return replaced;
+        }
+        let before = self.commands.len();
+        self.commands.retain(|old| !is_replaced(old));
+        self.commands.len() < before
     }
 }
 
@@ -181,8 +216,8 @@ impl<T> Order<T> {
 mod tests {
     use super::*;
     use ModeCommand::{
-        DisableNotifications as DISABLE, EnableNotifications as ENABLE, SaveStateInformation as SAVE,
-        StartExecutingServiceChecks as START, StopExecutingServiceChecks as STOP,
+        DisableNotifications as DISABLE, EnableNotifications as ENABLE, ReadStateInformation as READ,
+        SaveStateInformation as SAVE, StartExecutingServiceChecks as START, StopExecutingServiceChecks as STOP,
     };
 
     fn commands(part: Option<Part>) -> Vec<ModeCommand> {
@@ -251,6 +286,36 @@ mod tests {
         orders.mark(100);
         assert_eq!(orders.until(), Some(100));
         assert_eq!(orders.take_issuers(), ["a"]);
+    }
+
+    #[test]
+    fn an_order_that_reads_is_written_whole_or_not_at_all() {
+        let mut orders = Orders::default();
+        orders.add(vec![READ, SAVE, ENABLE], "a");
+        assert!(orders.add(vec![START, SAVE], "b").is_empty(), "what saves takes nothing from it");
+        orders.mark(1);
+        let whole = orders.due(1).unwrap();
+        assert_eq!(whole.commands, [READ, SAVE, ENABLE]);
+        assert_eq!(orders.add(vec![ENABLE], "c"), ["a"], "it is replaced whole");
+        assert_eq!(commands(orders.due(1)), [START, SAVE]);
+        assert_eq!(orders.written(&whole), None);
+        assert_eq!(orders.add(vec![STOP, READ, SAVE], "d"), ["b"]);
+        assert_eq!(orders.ahead(), None, "nothing of it overtakes");
+        orders.mark(2);
+        assert_eq!(orders.add(vec![READ, SAVE], "e"), ["d"]);
+    }
+
+    #[test]
+    fn results_are_reduced_before_what_enables_only() {
+        let mut orders = Orders::default();
+        orders.add(vec![READ, SAVE], "a");
+        orders.add(vec![STOP], "b");
+        orders.mark(1);
+        assert!(!orders.reduce());
+        orders.add(vec![ENABLE], "c");
+        assert!(!orders.reduce(), "it is not known yet before which");
+        orders.mark(2);
+        assert!(orders.reduce());
     }
 
     #[test]

@@ -40,7 +40,9 @@ impl Activity {
             | ModeCommand::StopObsessingOverServices
             | ModeCommand::StartObsessingOverHosts
             | ModeCommand::StopObsessingOverHosts
-            | ModeCommand::SaveStateInformation => {}
+            | ModeCommand::SaveStateInformation
+            | ModeCommand::ReadStateInformation
+            | ModeCommand::SyncStateInformation => {}
         }
     }
 

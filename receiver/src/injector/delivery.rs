@@ -6,7 +6,7 @@ use nagios::{Attributed, Timestamp};
 
 use super::sink::Blocked;
 use super::{RETRY_PAUSE, SLOW_AFTER, Worker};
-use crate::commands::{Part, Waits};
+use crate::commands::{NotWritten, Part, Waits};
 use crate::pace::TokenBucket;
 
 /// What became of results that were lent.
@@ -134,6 +134,38 @@ impl Worker {
             }
         }
         true
+    }
+
+    /// Writes what was said of single objects before everything up to `reached` was written.
+    pub(super) fn run_errands(&mut self, reached: u64) {
+        while let Some(errand) = self.desk.take_due_errand(reached) {
+            match self.deliver_lines(&errand.lines) {
+                Delivered::Taken => errand.written(),
+                Delivered::CoreGone => errand.not_written(NotWritten::CoreGone),
+                Delivered::Interrupted | Delivered::GivenUp => errand.not_written(NotWritten::Stopped),
+            }
+            self.sink.unload();
+        }
+    }
+
+    /// Has the core take whole lines. Commands that may overtake do so.
+    fn deliver_lines(&mut self, lines: &[u8]) -> Delivered {
+        self.sink.load_lines(lines);
+        loop {
+            self.overtake();
+            let (taken, blocked) = self.sink.push();
+            if taken > 0 || blocked.is_none() {
+                self.recovered();
+            }
+            let Some(blocked) = blocked else {
+                tracing::debug!(commands = taken, "the core was told of objects");
+                return Delivered::Taken;
+            };
+            match self.wait_for_core(&blocked) {
+                Delivered::Taken => {}
+                other => return other,
+            }
+        }
     }
 
     fn command(&mut self, part: &Part) -> bool {

@@ -10,6 +10,7 @@ use nagios::command::{PIPE_BUF, process_check_result};
 use nagios::command_file::{CommandFile, CommandFileError};
 use nagios::{CheckResult, Flavour};
 
+use super::lines::Lines;
 use crate::core_watch::Reads;
 
 /// How many results go into one file of the check-result directory at most.
@@ -17,7 +18,7 @@ const RESULTS_PER_FILE: usize = 512;
 
 /// What it holds is loaded, then pushed until nothing is left.
 pub(super) enum Sink {
-    CommandFile { file: CommandFile, flavour: Flavour, lines: Vec<u8>, taken: usize },
+    CommandFile { file: CommandFile, lines: Lines },
     CheckResults { directory: CheckResultDir, flavour: Flavour, results: VecDeque<CheckResult> },
 }
 
@@ -34,7 +35,7 @@ pub(super) enum Blocked {
 }
 
 impl Blocked {
-    fn from_command_file(error: CommandFileError) -> Self {
+    pub(super) fn from_command_file(error: CommandFileError) -> Self {
         match error {
             CommandFileError::Full { .. } | CommandFileError::Torn { .. } => Blocked::Busy(error),
             error => Blocked::CommandFile(error),
@@ -56,7 +57,7 @@ impl Sink {
                 if let Some(journal) = &config.journal {
                     file = file.with_mark(journal.directory.with_extension("torn"));
                 }
-                Sink::CommandFile { file, flavour, lines: Vec::new(), taken: 0 }
+                Sink::CommandFile { file, lines: Lines::new(flavour) }
             }
             Route::CheckResults(path) => {
                 let directory = CheckResultDir::new(path.clone(), flavour);
@@ -69,11 +70,7 @@ impl Sink {
     /// core's line limit.
     pub(super) fn load<'a>(&mut self, loaded: impl Iterator<Item = &'a CheckResult>) -> usize {
         match self {
-            Sink::CommandFile { flavour, lines, taken, .. } => {
-                lines.clear();
-                *taken = 0;
-                loaded.filter(|result| process_check_result(*flavour, result, lines).cut).count()
-            }
+            Sink::CommandFile { lines, .. } => lines.load(loaded),
             Sink::CheckResults { results, .. } => {
                 results.extend(loaded.cloned());
                 0
@@ -81,14 +78,20 @@ impl Sink {
         }
     }
 
-    /// Pushes what the core takes without waiting. Counts the results taken; says why it ended before the end.
+    /// Takes whole lines to push; everything loaded before must have been pushed.
+    pub(super) fn load_lines(&mut self, loaded: &[u8]) {
+        match self {
+            Sink::CommandFile { lines, .. } => lines.load_lines(loaded),
+            Sink::CheckResults { .. } => unreachable!("commands are refused where there is no command file"),
+        }
+    }
+
+    /// Pushes what the core takes without waiting. Counts the results, or lines, taken; says why it ended before the end.
     pub(super) fn push(&mut self) -> (usize, Option<Blocked>) {
         match self {
-            Sink::CommandFile { file, lines, taken, .. } => {
-                let start = *taken;
-                let blocked = write(file, lines, taken).err();
-                let results = count_lines(&lines[start.min(*taken)..*taken]);
-                (results, blocked)
+            Sink::CommandFile { file, lines } => {
+                let blocked = lines.write(file).err();
+                (lines.take_written(), blocked)
             }
             Sink::CheckResults { directory, results, .. } => {
                 let mut taken = 0;
@@ -108,7 +111,7 @@ impl Sink {
     /// Whether the next byte begins a line.
     pub(super) fn is_between_lines(&self) -> bool {
         match self {
-            Sink::CommandFile { lines, taken, .. } => line_start(lines, *taken) == *taken,
+            Sink::CommandFile { lines, .. } => lines.is_between_lines(),
             Sink::CheckResults { .. } => true,
         }
     }
@@ -155,12 +158,7 @@ impl Sink {
     /// What is left, as external commands.
     pub(super) fn unload(&mut self) -> Vec<u8> {
         match self {
-            Sink::CommandFile { lines, taken, .. } => {
-                let rest = lines.split_off(line_start(lines, *taken));
-                lines.clear();
-                *taken = 0;
-                rest
-            }
+            Sink::CommandFile { lines, .. } => lines.unload(),
             Sink::CheckResults { flavour, results, .. } => {
                 let mut lines = Vec::new();
                 dump(*flavour, results.iter(), &mut lines);
@@ -177,29 +175,4 @@ pub(super) fn dump<'a>(flavour: Flavour, results: impl Iterator<Item = &'a Check
         // Whether it was cut matters only to a core that takes it.
         let _ = process_check_result(flavour, result, lines);
     }
-}
-
-/// Writes `lines` from `taken` on.
-fn write(file: &mut CommandFile, lines: &[u8], taken: &mut usize) -> Result<(), Blocked> {
-    while *taken < lines.len() {
-        match file.write_lines(&lines[*taken..]) {
-            Ok(bytes) => *taken += bytes,
-            // The core was replaced in the middle of a long line: the new one gets all of it.
-            Err(error @ CommandFileError::Torn { .. }) => {
-                *taken = line_start(lines, *taken);
-                return Err(Blocked::from_command_file(error));
-            }
-            Err(error) => return Err(Blocked::from_command_file(error)),
-        }
-    }
-    Ok(())
-}
-
-/// Where the line that holds the byte at `position` begins.
-fn line_start(lines: &[u8], position: usize) -> usize {
-    lines[..position].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
-}
-
-fn count_lines(bytes: &[u8]) -> usize {
-    bytes.iter().filter(|byte| **byte == b'\n').count()
 }

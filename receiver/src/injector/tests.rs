@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use ModeCommand::{
-    DisableNotifications as DISABLE, EnableNotifications as ENABLE, SaveStateInformation as SAVE,
-    StopExecutingServiceChecks as STOP,
+    DisableNotifications as DISABLE, EnableNotifications as ENABLE, ReadStateInformation as READ,
+    SaveStateInformation as SAVE, StopExecutingServiceChecks as STOP,
 };
 use config::Route;
 use nagios::ModeCommand;
+use nagios::command::ObjectCommand;
 use nagios::echo::Echoes;
 use nix::sys::stat::Mode;
 use tempfile::TempDir;
@@ -222,6 +223,71 @@ fn what_enables_comes_after_the_newest_of_each_object_also_of_what_was_under_way
     assert_eq!(told[disabled + 1..told.len() - 1], newest(&outputs), "what silences goes ahead, and nothing else");
     let counts = stage.stop();
     assert_eq!(counts.superseded + counts.injected, 2000);
+}
+
+/// How many bytes of a FIFO of one page are left when this has been written.
+const NEARLY_A_PAGE: usize = 4000;
+
+#[test]
+fn what_reads_saves_and_enables_goes_in_one_write_behind_results() {
+    let (stage, core) = Stage::with_core(&Options::default());
+    let mut core = core.with_one_page();
+    // There is room for one of the three lines behind it, and for two.
+    let mut shortest = Vec::new();
+    let _ = nagios::command::process_check_result(Flavour::Nagios4, &testing::result("y").result, &mut shortest);
+    stage.append(["y".repeat(NEARLY_A_PAGE - shortest.len() + 1)]);
+    let ticket = stage.issue(&[READ, SAVE, ENABLE]);
+    wait_until("the full FIFO", || matches!(ticket.progress(), Progress::Waits(Waits::Core(_))).then_some(()));
+    let mut page = [0; ONE_PAGE as usize];
+    let first = core.fifo.read(&mut page).unwrap();
+    assert_eq!(first, NEARLY_A_PAGE, "nothing of it was written yet: {}", String::from_utf8_lossy(&page[..first]));
+    let told = core.wait_for(3);
+    assert_eq!(told, ["READ_STATE_INFORMATION", "SAVE_STATE_INFORMATION", "ENABLE_NOTIFICATIONS"]);
+    assert_eq!(stage.written(ticket), Ok(()));
+}
+
+fn remove_acknowledgement(host: &str) -> ObjectCommand {
+    let object = nagios::Object::Host(nagios::HostName::try_from(host).unwrap());
+    ObjectCommand { object, entered: 7, order: nagios::command::Order::RemoveAcknowledgement }
+}
+
+#[test]
+fn what_is_said_of_objects_comes_behind_all_results_and_before_what_enables() {
+    let (mut stage, core) = Stage::with_core(&Options::default());
+    let mut core = core.with_one_page();
+    let outputs = outputs(300);
+    stage.append(&outputs);
+    wait_until("the first write", || (stage.injected() > 0).then_some(()));
+    let commands: Vec<_> = (0..500).map(|n| remove_acknowledgement(&format!("host-{n:0500}"))).collect();
+    let errand = stage.injector().commands().issue_objects(&commands);
+    let told = core.wait_for(300);
+    assert_eq!(told[..300], outputs, "they are not reduced");
+    let ticket = stage.issue(&[DISABLE, ENABLE]);
+    let told = core.wait_for(802);
+    assert_eq!((stage.written(errand), stage.written(ticket)), (Ok(()), Ok(())));
+    let said: Vec<&String> = told[300..].iter().filter(|line| !line.ends_with("NOTIFICATIONS")).collect();
+    assert!(said.iter().enumerate().all(|(n, line)| **line == format!("host-{n:0500}")), "whole and in order");
+    assert_eq!(told[801], "ENABLE_NOTIFICATIONS");
+    assert_eq!(stage.stop().injected, 300, "they are no results");
+}
+
+#[test]
+fn what_is_said_of_objects_is_for_the_core_that_runs() {
+    let stage = Stage::start(&Options::default());
+    let errand = stage.injector().commands().issue_objects(&[remove_acknowledgement("a")]);
+    assert_eq!(stage.written(errand), Err(NotWritten::CoreGone));
+    let mut core = stage.core().with_one_page();
+    stage.append(["a1"]);
+    core.wait_for(1);
+    let long: Vec<_> = (0..100).map(|n| remove_acknowledgement(&format!("host-{n:0500}"))).collect();
+    let errand = stage.injector().commands().issue_objects(&long);
+    wait_until("the first page", || (core.told().len() > 1).then_some(()));
+    drop(core);
+    assert_eq!(stage.written(errand), Err(NotWritten::CoreGone));
+    let mut next = stage.core();
+    stage.append(["b1"]);
+    wait_until("the next result", || next.told().contains(&"b1".to_owned()).then_some(()));
+    assert!(!next.told().iter().any(|line| line.starts_with("host-")), "{:?}", next.told());
 }
 
 #[test]

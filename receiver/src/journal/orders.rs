@@ -65,6 +65,12 @@ impl Journal {
         self.begin_append(batch).outcome().await
     }
 
+    /// As [`append`](Self::append), on this thread. Whoever waits for results is not woken.
+    pub(crate) fn append_here(&self, batch: &Batch) -> Result<(), NotTaken> {
+        let records = Records::encode(batch, &self.fingerprints);
+        self.write(&mut self.spool.blocking_lock(), batch, records)
+    }
+
     /// Appends what waits until nothing does.
     fn carry_out(self: Arc<Self>) {
         let mut waiting = self.waiting();

@@ -311,7 +311,7 @@ impl Link {
             clock: None,
             core: CoreVerdict::Unknown,
             wants: None,
-            is_caught_up: false,
+            caught_up: None,
         });
         let older = begun.supersedes.and_then(|older| shared.sessions.supersede(older));
         self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.number, now.instant));
@@ -477,7 +477,8 @@ impl Link {
     fn note_caught_up(&mut self) {
         let is_readmitted = !self.readmitting.is_under_way() && !self.session.has_shown();
         if let Some(sealed) = &mut *self.entry.sealed() {
-            sealed.is_caught_up = self.chase.is_none() && is_readmitted;
+            let from = self.chase.as_ref().map_or_else(std::time::Instant::now, Chase::ends);
+            sealed.caught_up = is_readmitted.then_some(from);
         }
         if is_readmitted {
             self.reading.handle_readmitted();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nagios::{
-    Attributed, CheckResult, CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription,
+    Attributed, CheckResult, CheckType, HostName, NameError, Object, Outputs, ReturnCode, ServiceDescription,
     StateType, Timestamp,
 };
 use nsca::sealed::{
@@ -48,6 +48,7 @@ struct Welcomed {
     source: Source,
     begun: Begun,
     origins: Origins,
+    outputs: Outputs,
     batch: Batch,
     shown: Shown,
     /// The last sequence that came, or was accepted before.
@@ -166,6 +167,7 @@ impl Session {
         self.welcomed = Some(Welcomed {
             begun,
             origins: Origins::new(&hello.node),
+            outputs: Outputs::default(),
             batch: Batch::sealed(source.clone(), begun.number),
             shown: Shown::default(),
             source,
@@ -313,7 +315,8 @@ impl Welcomed {
             service,
             output,
         };
-        let result = Attributed { result: check_result(&frame, now)?, origin: self.origins.of(origin)? };
+        let result =
+            Attributed { result: check_result(&frame, now, &mut self.outputs)?, origin: self.origins.of(origin)? };
         let has_room = self.shown.push(result, host.len() + service.len() + output.len());
         has_room.then_some(()).ok_or(Dropped::NoRoom)
     }
@@ -327,13 +330,13 @@ impl Welcomed {
         if frame.origin == own_name.as_bytes() {
             return Err(Dropped::Own);
         }
-        let result = check_result(frame, now)?;
+        let result = check_result(frame, now, &mut self.outputs)?;
         Ok(Attributed { result, origin: self.origins.of(frame.origin)? })
     }
 }
 
 /// The result in a frame. A check time that this node's clock has not reached yet is now.
-fn check_result(frame: &ResultFrame<'_>, now: Timestamp) -> Result<CheckResult, NameError> {
+fn check_result(frame: &ResultFrame<'_>, now: Timestamp, outputs: &mut Outputs) -> Result<CheckResult, NameError> {
     let host = HostName::try_from(frame.host)?;
     let object = if frame.service.is_empty() {
         Object::Host(host)
@@ -343,7 +346,7 @@ fn check_result(frame: &ResultFrame<'_>, now: Timestamp) -> Result<CheckResult, 
     Ok(CheckResult {
         object,
         code: ReturnCode::new(frame.code),
-        output: PluginOutput::from_text(frame.output),
+        output: outputs.from_text(frame.output),
         check_time: Timestamp::from_micros(frame.check_time_us).min(now),
         state_type: frame.state_type.map(|state_type| match state_type {
             sealed::StateType::Soft => StateType::Soft,

@@ -45,7 +45,7 @@ impl Intake {
     }
 
     /// Writes results into the spool at once; one answer for each.
-    fn take_all(&mut self, handovers: impl IntoIterator<Item = HandOver>, now: Instant) -> Vec<Answer> {
+    pub(crate) fn take_all(&mut self, handovers: impl IntoIterator<Item = HandOver>, now: Instant) -> Vec<Answer> {
         let (mut ids, mut results) = (Vec::new(), Vec::new());
         // No answer yet for those that the spool is asked about.
         let mut answers = Vec::new();

@@ -41,11 +41,7 @@ impl Connection {
     /// Makes a packet of a result, to be [encrypted](Connection::encrypt_together) and then
     /// [written](Connection::write).
     pub(crate) fn encode(&mut self, result: &CheckResult, now: Instant) -> Truncated {
-        let host = result.object.host().as_bytes();
-        let service = result.object.service().map_or(&b""[..], |service| service.as_bytes());
-        // The packet holds the true text: escaping it for the command file is the daemon's work.
-        let text = result.output.to_text();
-        self.session.encode_plain(result.code.get(), host, service, &text, now, &mut self.packets)
+        encode(&mut self.session, result, now, &mut self.packets)
     }
 
     /// Encrypts what is not encrypted yet.
@@ -107,6 +103,20 @@ impl Connection {
             Err(error) => Err(LinkError::Refused(error)),
         }
     }
+}
+
+/// Appends a result's packet, which is not encrypted yet.
+pub(crate) fn encode(
+    session: &mut ClientSession,
+    result: &CheckResult,
+    now: Instant,
+    packets: &mut Vec<u8>,
+) -> Truncated {
+    let host = result.object.host().as_bytes();
+    let service = result.object.service().map_or(&b""[..], |service| service.as_bytes());
+    // The packet holds the true text: escaping it for the command file is the daemon's work.
+    let text = result.output.text();
+    session.encode_plain(result.code.get(), host, service, &text, now, packets)
 }
 
 #[cfg(test)]

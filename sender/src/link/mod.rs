@@ -52,6 +52,7 @@ use classic::Connection;
 use connect::{Greeted, Resolve, connect, greet};
 use sealed::Conversation;
 
+pub(crate) use classic::encode;
 pub(crate) use connect::System;
 pub(crate) use record::Record;
 pub use record::{Ended, Heard};

@@ -1,0 +1,281 @@
+//! The thread that follows the core: what it logs at once, what its status file shows a little later.
+//!
+//! ```text
+//! ┌─▶ the log ─▶ is there a new status file? ─▶ a slice of it ─▶ pause ─▶ the log ─▶ a slice … ─▶ keep ─▶ pause ─┐
+//! └──────────────────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! **Invariant:** while a file is read, at most one part in [`SHARE`] of a processor is used, and of all time at most one part in
+//! [`REST`], however often the core writes its file.
+//!
+//! **Invariant:** the log waits until a status file was read: it tells of objects that only that file names.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use book::book::Shown;
+use nagios::log::{LogEvent, LogFollower};
+use nagios::status::{Look, StatusError, StatusReader, Version, look};
+use tracing::{debug, info, warn};
+
+use crate::kept::Kept;
+use crate::own::{Picture, Shared};
+use crate::trouble::Trouble;
+
+/// How often the log is read, and the status file looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How many blocks are read before they are written down.
+const SLICE_BLOCKS: usize = 256;
+
+/// After a slice that took some time, this many times as long goes to others.
+const SHARE: u32 = 4;
+
+/// After a status file that took some work, the next one waits for this many times as long.
+const REST: u32 = 20;
+
+/// How often what is to outlive this process is kept, at most.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// What is followed, and where is kept how far.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) status: PathBuf,
+    pub(crate) log: Option<PathBuf>,
+    /// Where the core puts its old logs.
+    pub(crate) archive: Option<PathBuf>,
+    pub(crate) kept: PathBuf,
+}
+
+#[derive(Debug)]
+pub(crate) struct Follower {
+    shared: Arc<Shared>,
+    files: Files,
+    log: Option<LogFollower>,
+    /// The status file that was read last, or could not be.
+    seen: Option<Version>,
+    pictures: u64,
+    next_look: Instant,
+    kept: Kept,
+    kept_at: Instant,
+    left_out: u64,
+    troubles: Troubles,
+}
+
+#[derive(Debug)]
+struct Troubles {
+    log: Trouble,
+    status: Trouble,
+    kept: Trouble,
+}
+
+/// The thread has to end.
+struct Stopped;
+
+/// What a status file says of itself and its core.
+#[derive(Default)]
+struct Head {
+    created: i64,
+    program_start: i64,
+    notifies: Option<bool>,
+}
+
+impl Follower {
+    pub(crate) fn new(files: Files, shared: Arc<Shared>) -> Self {
+        let mut troubles = Troubles {
+            log: Trouble::new("the core's log is not followed, what it notifies is known some seconds later"),
+            status: Trouble::new("the core's status file is not followed, what others know of this core grows old"),
+            kept: Trouble::new("after a restart, less will be known of what the core has notified"),
+        };
+        let kept = Kept::read(&files.kept).unwrap_or_else(|error| {
+            troubles.kept.note(&error);
+            Kept::default()
+        });
+        let log = files.log.clone().map(|path| match kept.log {
+            Some(position) => LogFollower::resume(path, files.archive.as_deref(), position),
+            None => LogFollower::from_start(path),
+        });
+        let own = &mut shared.lock().own;
+        (own.activity, own.notifies) = (kept.activity, kept.notifies);
+        let now = Instant::now();
+        let (shared, kept_at) = (Arc::clone(&shared), now);
+        Follower { shared, files, log, seen: None, pictures: 0, next_look: now, kept, kept_at, left_out: 0, troubles }
+    }
+
+    /// Follows until the end.
+    pub(crate) fn run(mut self) {
+        while self.turn().is_ok() && !self.shared.is_stopped_within(TICK) {}
+        self.keep();
+    }
+
+    fn turn(&mut self) -> Result<(), Stopped> {
+        self.follow_log()?;
+        if Instant::now() >= self.next_look {
+            self.look_at_status()?;
+        }
+        if self.kept_at.elapsed() >= KEEP_EVERY {
+            self.keep();
+        }
+        Ok(())
+    }
+
+    /// Takes what the core has logged.
+    fn follow_log(&mut self) -> Result<(), Stopped> {
+        let Some(log) = self.log.as_mut().filter(|_| self.pictures > 0) else { return Ok(()) };
+        loop {
+            let begun = Instant::now();
+            let polled = log.poll(|line| {
+                if let Some(LogEvent::Notification(told)) = LogEvent::parse(line) {
+                    self.shared.lock().handle_notification(&told);
+                }
+            });
+            match polled {
+                Ok(true) => pause(&self.shared, begun)?,
+                Ok(false) => {
+                    self.troubles.log.is_over();
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.troubles.log.note(&error);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn look_at_status(&mut self) -> Result<(), Stopped> {
+        match look(&self.files.status, self.seen) {
+            // A core that stops removes it, and writes another one when it is back.
+            Ok(Look::Missing | Look::Known) => {}
+            Ok(Look::New(version, reader)) => {
+                // What the core logged before it wrote this.
+                self.follow_log()?;
+                self.seen = Some(version);
+                match self.read_picture(reader) {
+                    Ok(()) => self.troubles.status.is_over(),
+                    Err(Unread::Stopped) => return Err(Stopped),
+                    Err(Unread::Status(error)) => self.troubles.status.note(&error),
+                }
+                // What was logged before there was anything to be told of.
+                self.follow_log()?;
+            }
+            Err(error) => self.troubles.status.note(&error),
+        }
+        Ok(())
+    }
+
+    /// Reads a status file to its end.
+    fn read_picture(&mut self, mut reader: StatusReader<File>) -> Result<(), Unread> {
+        let (mut head, mut slice, mut work) = (Head::default(), Vec::with_capacity(SLICE_BLOCKS), Duration::ZERO);
+        let mut last_log = Instant::now();
+        loop {
+            let begun = Instant::now();
+            let is_begun = head.created != 0;
+            let at_end = !read_slice(&mut reader, &mut head, &mut slice)?;
+            if head.created == 0 {
+                return Err(Unread::Status(StatusError::NotAStatusFile { line: 1 }));
+            }
+            let mut known = self.shared.lock();
+            if !is_begun {
+                known.own.book.begin_picture(head.created);
+            }
+            known.handle_shown(&mut slice);
+            drop(known);
+            work += begun.elapsed();
+            if at_end {
+                break;
+            }
+            pause(&self.shared, begun)?;
+            if last_log.elapsed() >= TICK {
+                self.follow_log()?;
+                last_log = Instant::now();
+            }
+        }
+        self.next_look = Instant::now() + work * REST;
+        self.end_picture(&head, work);
+        Ok(())
+    }
+
+    fn end_picture(&mut self, head: &Head, work: Duration) {
+        self.pictures += 1;
+        let &Head { created, program_start, notifies } = head;
+        let picture = Picture { created, program_start, notifies, number: self.pictures };
+        let mut known = self.shared.lock();
+        known.handle_picture(&picture);
+        let (objects, left_out) = (known.own.book.len(), known.own.book.left_out());
+        drop(known);
+        self.shared.pictures.send_replace(picture);
+        if self.pictures == 1 {
+            info!(objects, ?work, "the core is followed");
+        }
+        debug!(created, objects, ?work, "a status file was read");
+        if left_out > 0 && self.left_out == 0 {
+            warn!(
+                left_out,
+                "not all of the core's objects are in the book: there are too many, or names with `;` or control characters"
+            );
+        }
+        self.left_out = left_out;
+    }
+
+    /// Keeps what is to outlive this process, if it is news.
+    fn keep(&mut self) {
+        self.kept_at = Instant::now();
+        let position = self.log.as_ref().filter(|_| self.pictures > 0).and_then(LogFollower::position);
+        let known = self.shared.lock();
+        let (activity, notifies) = (known.own.activity, known.own.notifies);
+        drop(known);
+        let kept = Kept { log: position.or(self.kept.log), activity, notifies };
+        if kept == self.kept {
+            return;
+        }
+        match kept.write(&self.files.kept) {
+            Ok(()) => {
+                self.kept = kept;
+                self.troubles.kept.is_over();
+            }
+            Err(error) => self.troubles.kept.note(&error),
+        }
+    }
+}
+
+/// Why a status file was not read to its end.
+enum Unread {
+    Status(StatusError),
+    Stopped,
+}
+
+impl From<StatusError> for Unread {
+    fn from(error: StatusError) -> Self {
+        Unread::Status(error)
+    }
+}
+
+impl From<Stopped> for Unread {
+    fn from(Stopped: Stopped) -> Self {
+        Unread::Stopped
+    }
+}
+
+/// Reads the next blocks, and says whether there are more.
+fn read_slice(reader: &mut StatusReader<File>, head: &mut Head, slice: &mut Vec<Shown>) -> Result<bool, StatusError> {
+    for _ in 0..SLICE_BLOCKS {
+        let Some(block) = reader.next_block()? else { return Ok(false) };
+        if let Some(info) = block.info_status() {
+            head.created = info.created().map_or(0, |created| created.seconds());
+        } else if let Some(program) = block.program_status() {
+            head.program_start = program.program_start().map_or(0, |start| start.seconds());
+            head.notifies = program.enable_notifications();
+        }
+        slice.extend(Shown::of(&block));
+    }
+    Ok(true)
+}
+
+/// Leaves the processor to others for a while after the work that has `begun` then.
+fn pause(shared: &Shared, begun: Instant) -> Result<(), Stopped> {
+    let is_stopped = shared.is_stopped_within(begun.elapsed() * (SHARE - 1));
+    if is_stopped { Err(Stopped) } else { Ok(()) }
+}
