@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use nagios::PluginOutput;
 use nsca::packet::Init;
 use nsca::sealed::{
     Client, ClientEvent, ClientSettings, CoreVerdict, Ephemeral, MAX_FRAME_BYTES, Psk, STALE_AFTER, Sent,
