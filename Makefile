@@ -21,7 +21,7 @@ lint:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --document-private-items
 
-# The stock nsca, send_nsca and Nagios 4, from Debian.
+# The stock nsca, send_nsca and Nagios 4, and valgrind, from Debian.
 peers:
 	tests/install-peers
 
@@ -30,10 +30,10 @@ peers:
 bench: peers build
 	$(CARGO) run --locked --release -p bench -- times
 
-# Fails when a hot path needs 10 % more instructions than recorded in bench/instructions.toml. Needs valgrind.
-instructions:
+# Fails when a hot path needs 10 % more instructions than recorded in bench/instructions.toml.
+instructions: peers
 	$(CARGO) run --locked --release -p bench -- instructions
 
 # Records what the hot paths need now.
-instructions-update:
+instructions-update: peers
 	$(CARGO) run --locked --release -p bench -- instructions --update

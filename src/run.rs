@@ -9,9 +9,10 @@ use anyhow::Context as _;
 use chronicle::Chronicle;
 use config::Config;
 use control::{BindError, Control};
-use receiver::{Receiver, Relay, Surroundings};
+use receiver::{Books, Receiver, Relay, Surroundings};
 use sender::Sender;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use warm::{Shelves, Warm};
 
 use crate::answers::Answers;
 use crate::stage::Stage;
@@ -87,21 +88,30 @@ pub(crate) struct Roles {
 
 impl Roles {
     async fn start(config: &Config) -> anyhow::Result<Roles> {
+        // A core that starts with what another daemon has left there forgets everything.
+        if let Some(Err(error)) = config.core.as_ref().map(warm::handing_over::put_back) {
+            tracing::error!(%error, "a partial file may be in the place of the core's own, which is kept beside it");
+        }
         let bound = config.receiver.as_ref().map(Receiver::bind).transpose()?.unwrap_or_default();
         let echoes = Arc::default();
+        let chronicle = config.core.as_ref().and_then(|core| Chronicle::start(core, &config.node.state_directory));
+        let shelves = match chronicle.as_ref().and(warm::Settings::new(config)) {
+            Some(settings) => Some((settings, Shelves::open(&config.node.state_directory)?)),
+            None => None,
+        };
         let sender = match &config.sender {
             Some(sender) => {
                 let core = config.core.as_ref();
-                let chronicle = core.and_then(|core| Chronicle::start(core, &config.node.state_directory));
-                Some(Sender::start(sender, &config.node, core, Arc::clone(&echoes), chronicle).await?)
+                Some(Sender::start(sender, &config.node, core, Arc::clone(&echoes), chronicle.clone()).await?)
             }
             None => None,
         };
         let receiver = match &config.receiver {
             Some(receiver) => {
-                let surroundings = match &sender {
-                    Some(sender) => Surroundings { echoes: Some(echoes), relay: relay(sender, config) },
-                    None => Surroundings::default(),
+                let surroundings = Surroundings {
+                    echoes: sender.as_ref().map(|_| echoes),
+                    relay: sender.as_ref().and_then(|sender| relay(sender, config)),
+                    books: shelves.as_ref().map(|(_, shelves)| shelves.clone() as Arc<dyn Books>),
                 };
                 Some(Receiver::start(receiver, &config.node, bound, surroundings)?)
             }
@@ -115,7 +125,13 @@ impl Roles {
             tracing::info!(%node, destination = name, %address, "sender sends");
         }
         let (receiver, sender) = (receiver.map(Arc::new), sender.map(Arc::new));
-        let stage = Stage::start(config, receiver.as_ref(), sender.as_ref())?;
+        let warm = match (receiver.as_ref(), chronicle, shelves) {
+            (Some(receiver), Some(chronicle), Some((settings, shelves))) => {
+                Some(Warm::start(settings, chronicle, receiver.clone(), shelves))
+            }
+            _ => None,
+        };
+        let stage = Stage::start(config, receiver.as_ref(), sender.as_ref(), warm)?;
         if let Some(failover) = &config.failover {
             tracing::info!(%node, role = ?failover.role, mode = ?failover.mode, "failover watches");
         }

@@ -1,11 +1,12 @@
-//! Who is on stage: what `[core]` and `[failover]` add to the sender and the receiver.
+//! Who is on stage, and how warm: what `[core]` and `[failover]` add to the sender and the receiver.
 //!
 //! ```text
-//! Watch over the core ──────▶ set_core ─▶ sender, receiver ─▶ heartbeats
-//! Controller ── presence ───▶ set_duty ─▶ sender, receiver ─▶ heartbeats
+//! Watch over the core ──────▶ set_core ─▶ sender, receiver ─▶ heartbeats; warm
+//! Controller ── presence ───▶ set_duty ─▶ sender, receiver ─▶ heartbeats; warm
+//! warm ──────── warmth ─────▶ set_warmth ▶ sender, receiver ─▶ heartbeats
 //! receiver ─── what is heard of the master ──▶ Controller      role = "standby"
 //! sender ───── what is heard of the standbys ▶ Controller      role = "master"
-//! Controller ── mode commands ─▶ the receiver's injector, or the command file itself
+//! Controller ── mode commands ─▶ warm: the memory first ─▶ the receiver's injector, or the command file itself
 //! ```
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,15 +15,17 @@ use config::{Config, Role, Route};
 use failover::machine::Presence;
 use failover::verdict::{CoreFiles, Watch};
 use failover::{Controller, Direct, Issue, Issued, NotIssued, Obstacle, Surroundings};
-use nsca::sealed::{CoreVerdict, Duty, Reason};
+use nsca::sealed::{CoreVerdict, Duty, Reason, Warmth};
 use receiver::{Commands, Contact, Progress, Receiver, Waits};
 use sender::Sender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use warm::Warm;
 
 /// What runs beside sender and receiver.
 pub(crate) struct Stage {
     pub(crate) controller: Option<Controller>,
+    pub(crate) warm: Option<Arc<Warm>>,
     /// They carry news between the controller and the roles, and hold on to the roles until they end.
     couriers: JoinSet<()>,
     _core: Option<Watch>,
@@ -41,31 +44,52 @@ impl Stage {
         config: &Config,
         receiver: Option<&Arc<Receiver>>,
         sender: Option<&Arc<Sender>>,
+        warm: Option<Warm>,
     ) -> Result<Stage, failover::StartError> {
+        let warm = warm.map(Arc::new);
         let mut couriers = JoinSet::new();
         let heralds = Heralds { receiver: receiver.cloned(), sender: sender.cloned() };
         let core = config.core.as_ref().map(|core| Watch::start(CoreFiles::new(core)));
         if let Some(core) = &core {
+            let (heralds, warm) = (heralds.clone(), warm.clone());
+            couriers.spawn(follow(core.verdicts(), move |verdict| {
+                heralds.set_core(verdict);
+                warm.iter().for_each(|warm| warm.set_core(verdict));
+            }));
+        }
+        if let Some(warm) = &warm {
             let heralds = heralds.clone();
-            couriers.spawn(follow(core.verdicts(), move |verdict| heralds.set_core(verdict)));
+            couriers.spawn(follow(warm.warmth(), move |warmth| heralds.set_warmth(warmth)));
         }
         let controller = match config.failover.as_ref().zip(config.core.as_ref()) {
             None => None,
             Some((failover, core)) => {
                 let surroundings = surroundings(config, failover, &heralds, &mut couriers);
                 let issue = issue(config, failover, receiver.map(Arc::as_ref));
+                // Without anybody's book, the core notifies with what it remembers itself.
+                let issue = match &warm {
+                    Some(warm) => warm.issue(issue),
+                    None => issue,
+                };
                 let controller = Controller::start(failover, &config.node, core, issue, surroundings)?;
-                couriers.spawn(follow(controller.presence(), move |presence| heralds.set_duty(presence.duty())));
+                let warm = warm.clone();
+                couriers.spawn(follow(controller.presence(), move |presence| {
+                    heralds.set_duty(presence.duty());
+                    warm.iter().for_each(|warm| warm.set_on_stage(presence == Presence::OnStage));
+                }));
                 Some(controller)
             }
         };
-        Ok(Stage { controller, couriers, _core: core })
+        Ok(Stage { controller, warm, couriers, _core: core })
     }
 
     /// The core stays as it is, and so does the role: the next daemon goes on with it.
     pub(crate) async fn stop(mut self) {
         drop(self.controller);
         self.couriers.shutdown().await;
+        if let Some(warm) = self.warm {
+            Arc::into_inner(warm).expect("its couriers have ended, and nobody else holds it").stop().await;
+        }
     }
 }
 
@@ -78,6 +102,11 @@ impl Heralds {
     fn set_duty(&self, duty: Duty) {
         self.receiver.iter().for_each(|receiver| receiver.set_duty(duty));
         self.sender.iter().for_each(|sender| sender.set_duty(duty));
+    }
+
+    fn set_warmth(&self, warmth: Warmth) {
+        self.receiver.iter().for_each(|receiver| receiver.set_warmth(warmth));
+        self.sender.iter().for_each(|sender| sender.set_warmth(warmth));
     }
 }
 
@@ -115,7 +144,10 @@ fn surroundings(
 /// What it means for the controller. A connection that broke off is no sign of anything: silence follows, or the next one.
 fn sign_of_life(heard: &receiver::Heard) -> Option<failover::Heard> {
     match heard.contact {
-        Contact::Connected => heard.at.map(|at| failover::Heard::Alive { at, core: heard.core, is_cold: false }),
+        Contact::Connected => {
+            let is_cold = heard.warmth == Warmth::Cold;
+            heard.at.map(|at| failover::Heard::Alive { at, core: heard.core, is_cold })
+        }
         Contact::Goodbye(Reason::Stopping) => Some(failover::Heard::Goodbye),
         Contact::Goodbye(_) | Contact::Cut | Contact::Never => None,
     }

@@ -199,8 +199,8 @@ fn a_killed_nagios_4_ends_with_the_newest_state_of_every_object() {
         (all && outputs.len() == HOSTS).then_some(())
     };
     wait::until("the newest results", || shows_all(&core));
-    core.process.signal(Signal::SIGKILL);
-    core.process.wait();
+    core.process().signal(Signal::SIGKILL);
+    core.process().wait();
     drop(core);
     fs::remove_file(core_directory.join("status.dat")).unwrap();
     let core = Nagios4::start(&core_directory, &objects, settings, &[]);

@@ -2,25 +2,28 @@
 //!
 //! ```text
 //! Waiting ─▶ Placing ─▶ Issuing ─▶ Confirming ─▶ done
-//!    a save is    the file    READ, SAVE,     the core has saved, and shows what it was given
-//!    too near     is in place ENABLE
+//!    a save is    the file    READ, SAVE,  │  the core has saved, and shows what it was given
+//!    too near     is in place [ENABLE]     └▶ Lingering ─▶ done
+//!                                             the commands were withdrawn, and may have been on their way
 //! ```
 //!
 //! Whoever drives [`Handover`] carries out each [`Action`], tells how it went, and calls [`Handover::handle_timeout`] when
-//! [`Handover::poll_timeout`] says so.
+//! [`Handover::poll_timeout`] says so. [`Settings::enables`] says whether the core is to notify from then on; otherwise it only
+//! gets to know.
 //!
-//! **Invariant:** notifications are enabled in the end, whatever happens, exactly once, and never later than [`Settings`] says:
-//! a core that notifies twice is better than one that does not notify.
+//! **Invariant:** if notifications are to be enabled they are, whatever happens and as soon as [`Settings::latest`] says: a core
+//! that notifies twice is better than one that does not notify. They are not, if whoever wanted that withdraws.
 //!
-//! **Invariant:** a partial file is put back if it is not known that the core has saved over it.
+//! **Invariant:** a partial file is put back if it is not known that the core has saved over it, and not while the core may be
+//! about to read it: it would read its own comments and downtimes again.
 //!
-//! **Invariant:** nothing is put in place within [`CLEARANCE`] of an automatic save: a save in between would make the core read
-//! its own comments and downtimes again.
+//! **Invariant:** nothing is put in place within [`CLEARANCE`] of an automatic save that was not seen yet: a save in between
+//! would make the core read its own comments and downtimes again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use nagios::{Flavour, Timestamp};
+use nagios::{Flavour, ModeCommand, Timestamp};
 
 /// How far an automatic save has to be away.
 pub const CLEARANCE: Duration = Duration::from_secs(5);
@@ -28,7 +31,7 @@ pub const CLEARANCE: Duration = Duration::from_secs(5);
 /// How long a step of ours may take: to write a file, to hand a line to the core.
 const STEP: Duration = Duration::from_secs(10);
 
-/// What has to be known of the core.
+/// What has to be known of the core, and what is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Which core it is.
@@ -39,79 +42,79 @@ pub struct Settings {
     pub save_interval: Option<Duration>,
     /// `status_update_interval`
     pub status_interval: Duration,
+    /// Whether the core is to notify from then on.
+    pub enables: bool,
+    /// When the commands are handed over without a file if it is not in place by then.
+    pub latest: Option<Timestamp>,
 }
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Keep the retention file and put the partial one in its place; for Icinga 1, write the partial one. Made of what the core
-    /// shows now.
+    /// Keep the retention file and put the partial one in its place; for Icinga 1, write the partial one.
     Place,
     /// Hand these commands to the core, in one write.
-    Issue(Commands),
+    Issue(&'static [ModeCommand]),
+    /// What was handed over and is not written yet is not to be written any more.
+    Withdraw,
     /// Put the kept file back, if the partial one is still there; for Icinga 1, remove it.
     PutBack,
     /// It is over.
     Finish(Outcome),
 }
 
-/// Commands that belong together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Commands {
-    /// `READ_STATE_INFORMATION`, `SAVE_STATE_INFORMATION`, `ENABLE_NOTIFICATIONS`
-    ReadSaveEnable,
-    /// `SYNC_STATE_INFORMATION`, `ENABLE_NOTIFICATIONS`
-    SyncEnable,
-    /// `ENABLE_NOTIFICATIONS`
-    Enable,
-}
+const ENABLE: &[ModeCommand] = &[ModeCommand::EnableNotifications];
 
-impl Commands {
-    /// The names, in their order.
-    pub const fn names(self) -> &'static [&'static str] {
-        match self {
-            Self::ReadSaveEnable => &["READ_STATE_INFORMATION", "SAVE_STATE_INFORMATION", "ENABLE_NOTIFICATIONS"],
-            Self::SyncEnable => &["SYNC_STATE_INFORMATION", "ENABLE_NOTIFICATIONS"],
-            Self::Enable => &["ENABLE_NOTIFICATIONS"],
+/// What has the core take a partial file that is in its place.
+fn taking(flavour: Flavour, enables: bool) -> &'static [ModeCommand] {
+    use ModeCommand::{EnableNotifications, ReadStateInformation, SaveStateInformation, SyncStateInformation};
+    match (flavour, enables) {
+        (Flavour::Icinga1, true) => &[SyncStateInformation, EnableNotifications],
+        (Flavour::Icinga1, false) => &[SyncStateInformation],
+        (Flavour::Nagios3 | Flavour::Nagios4 | Flavour::Naemon | Flavour::Icinga2, true) => {
+            &[ReadStateInformation, SaveStateInformation, EnableNotifications]
+        }
+        (Flavour::Nagios3 | Flavour::Nagios4 | Flavour::Naemon | Flavour::Icinga2, false) => {
+            &[ReadStateInformation, SaveStateInformation]
         }
     }
-
-    /// The lines, each with its end: one write, since they are fewer than `PIPE_BUF` bytes.
-    pub fn lines(self, now: Timestamp) -> Vec<u8> {
-        let line = |name: &&str| format!("[{}] {name}\n", now.seconds());
-        self.names().iter().map(line).collect::<String>().into_bytes()
-    }
 }
 
-/// How it ended. Notifications are on in each case, unless the core does not take commands.
+/// How it ended. If notifications were to be enabled, they are in each case but the last two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Outcome {
     /// The core has taken the memory, and shows it.
-    #[error("the core has taken over what the master had notified of")]
+    #[error("the core has taken over what the other one had notified of")]
     Confirmed,
+    /// An automatic save was near until it was too late.
+    #[error(
+        "the core knows nothing of what the other one had notified of: it was about to save its retention file, which must not \
+         be replaced then; is it busy?"
+    )]
+    SaveNear,
     /// The file could not be put in place.
     #[error(
-        "notifications are on, but the core knows nothing of what the master had notified of: the file could not be placed"
+        "the core knows nothing of what the other one had notified of: its retention file could not be replaced; `understudy \
+         config check` says what is in the way"
     )]
     NotPlaced,
-    /// The core did not take the commands in time.
-    #[error("the core takes no commands: is it running?")]
+    /// The core did not take the commands in time. What enables notifications waits on.
+    #[error("the core knows nothing of what the other one had notified of: it took no commands; is it running?")]
     NotIssued,
     /// The core has not saved.
     #[error(
-        "notifications are on, but the core has not read what the master had notified of: does it have retain_state_information=1?"
+        "the core has not read what the other one had notified of, or not saved since: does it have retain_state_information=1?"
     )]
     NotTaken,
     /// The core saved, but its status file does not show what it should.
-    #[error(
-        "notifications are on, but the status file does not show what the master had notified of: see retain_status_information"
-    )]
+    #[error("the status file does not show what the other core had notified of: see retain_status_information")]
     NotShown,
     /// The core ended meanwhile.
-    #[error(
-        "the core ended while it was to take over what the master had notified of: rewrite its retention file before it starts"
-    )]
+    #[error("the core ended while it was to take over what the other one had notified of")]
     CoreGone,
+    /// Whoever wanted it does not want it any more.
+    #[error("it was called off before the core had taken anything")]
+    Withdrawn,
 }
 
 /// A core's take-over of a memory.
@@ -124,9 +127,10 @@ pub struct Handover {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Until a save is far enough away.
+    /// Until a save is far enough away: until then, or until the one that is due was seen.
     Waiting {
         until: Timestamp,
+        due: Timestamp,
     },
     /// The file is being put in place.
     Placing {
@@ -135,7 +139,7 @@ enum State {
     /// The commands are being handed over.
     Issuing {
         until: Timestamp,
-        placed: Result<(), Outcome>,
+        saved: bool,
     },
     /// The core is to save and to show.
     Confirming {
@@ -143,14 +147,19 @@ enum State {
         issued: Timestamp,
         saved: bool,
     },
+    /// The commands are withdrawn, but some may have been on their way.
+    Lingering {
+        until: Timestamp,
+        outcome: Outcome,
+    },
     Done,
 }
 
 impl Handover {
     /// Begins at `now`, which decides whether an automatic save is near.
     pub fn new(settings: Settings, now: Timestamp) -> Self {
-        let until = settings.clear_of_saves(now);
-        let mut handover = Self { settings, state: State::Waiting { until }, actions: VecDeque::new() };
+        let (until, due) = settings.clear_of_saves(now);
+        let mut handover = Self { settings, state: State::Waiting { until, due }, actions: VecDeque::new() };
         handover.handle_timeout(now);
         handover
     }
@@ -163,39 +172,59 @@ impl Handover {
     /// When to call [`handle_timeout`](Self::handle_timeout); none when it is over.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         match self.state {
-            State::Waiting { until }
-            | State::Placing { until }
-            | State::Issuing { until, .. }
-            | State::Confirming { until, .. } => Some(until),
+            State::Waiting { until, .. } | State::Placing { until } => Some(self.not_later(until)),
+            State::Issuing { until, .. } | State::Confirming { until, .. } | State::Lingering { until, .. } => {
+                Some(until)
+            }
             State::Done => None,
+        }
+    }
+
+    /// The core's own retention file was written at `written`.
+    pub fn handle_written(&mut self, written: Timestamp, now: Timestamp) {
+        if let State::Waiting { due, .. } = self.state
+            && written >= due
+        {
+            self.place(now);
         }
     }
 
     /// The file is in its place, or not.
     pub fn handle_placed(&mut self, placed: bool, now: Timestamp) {
         if let State::Placing { .. } = self.state {
-            self.issue(if placed { Ok(()) } else { Err(Outcome::NotPlaced) }, now);
+            if placed {
+                self.state = State::Issuing { until: after(now, STEP), saved: false };
+                self.actions.push_back(Action::Issue(taking(self.settings.flavour, self.settings.enables)));
+            } else {
+                self.go_without(Outcome::NotPlaced);
+            }
         }
     }
 
     /// The core took the commands.
     pub fn handle_issued(&mut self, now: Timestamp) {
-        let State::Issuing { placed, .. } = self.state else {
-            return;
-        };
-        match placed {
-            Ok(()) => {
-                let until = after(now, 3 * self.settings.status_interval + CLEARANCE);
-                self.state = State::Confirming { until, issued: now, saved: false };
-            }
-            Err(outcome) => self.finish(outcome),
+        if let State::Issuing { saved, .. } = self.state {
+            let until = after(now, 3 * self.settings.status_interval + CLEARANCE);
+            self.state = State::Confirming { until, issued: now, saved };
         }
     }
 
-    /// The partial file is gone, or the core has saved over it.
+    /// The commands will not be written: somebody else's took their place.
+    pub fn handle_not_issued(&mut self, now: Timestamp) {
+        if let State::Issuing { .. } = self.state {
+            self.linger(Outcome::NotIssued, now);
+        }
+    }
+
+    /// The partial file is gone, or the core has saved over it. That may be known before it is known that it took the commands.
     pub fn handle_saved(&mut self) {
-        if let State::Confirming { saved, .. } = &mut self.state {
-            *saved = true;
+        match &mut self.state {
+            State::Issuing { saved, .. } | State::Confirming { saved, .. } => *saved = true,
+            State::Lingering { outcome, .. } => {
+                let outcome = *outcome;
+                self.finish(outcome);
+            }
+            State::Waiting { .. } | State::Placing { .. } | State::Done => {}
         }
     }
 
@@ -212,11 +241,20 @@ impl Handover {
 
     /// The core is gone.
     pub fn handle_core_gone(&mut self) {
+        if self.state != State::Done {
+            self.finish(Outcome::CoreGone);
+        }
+    }
+
+    /// It is not wanted any more. What the core has taken stays.
+    pub fn withdraw(&mut self, now: Timestamp) {
         match self.state {
-            State::Done => {}
-            State::Waiting { .. } | State::Placing { .. } | State::Issuing { .. } | State::Confirming { .. } => {
-                self.finish(Outcome::CoreGone);
+            State::Waiting { .. } | State::Placing { .. } => self.finish(Outcome::Withdrawn),
+            State::Issuing { .. } => {
+                self.actions.push_back(Action::Withdraw);
+                self.state = State::Lingering { until: after(now, CLEARANCE), outcome: Outcome::Withdrawn };
             }
+            State::Confirming { .. } | State::Lingering { .. } | State::Done => {}
         }
     }
 
@@ -226,28 +264,43 @@ impl Handover {
             return;
         }
         match self.state {
-            State::Waiting { .. } => {
-                self.state = State::Placing { until: after(now, STEP) };
-                self.actions.push_back(Action::Place);
-            }
-            State::Placing { .. } => self.issue(Err(Outcome::NotPlaced), now),
-            State::Issuing { .. } => self.finish(Outcome::NotIssued),
+            State::Waiting { until, .. } if now < until => self.go_without(Outcome::SaveNear),
+            State::Waiting { .. } => self.place(now),
+            State::Placing { .. } => self.go_without(Outcome::NotPlaced),
+            State::Issuing { .. } => self.linger(Outcome::NotIssued, now),
             State::Confirming { saved: false, .. } => self.finish(Outcome::NotTaken),
             State::Confirming { saved: true, .. } => self.finish(Outcome::NotShown),
+            State::Lingering { outcome, .. } => self.finish(outcome),
             State::Done => {}
         }
     }
 
-    fn issue(&mut self, placed: Result<(), Outcome>, now: Timestamp) {
-        let commands = match (placed, self.settings.flavour) {
-            (Err(_), _) => Commands::Enable,
-            (Ok(()), Flavour::Icinga1) => Commands::SyncEnable,
-            (Ok(()), Flavour::Nagios3 | Flavour::Nagios4 | Flavour::Naemon | Flavour::Icinga2) => {
-                Commands::ReadSaveEnable
-            }
-        };
-        self.state = State::Issuing { until: after(now, STEP), placed };
-        self.actions.push_back(Action::Issue(commands));
+    fn place(&mut self, now: Timestamp) {
+        self.state = State::Placing { until: after(now, STEP) };
+        self.actions.push_back(Action::Place);
+    }
+
+    fn not_later(&self, until: Timestamp) -> Timestamp {
+        self.settings.latest.map_or(until, |latest| latest.min(until))
+    }
+
+    /// Nothing is in place, so there is nothing to read.
+    fn go_without(&mut self, outcome: Outcome) {
+        self.enable();
+        self.finish(outcome);
+    }
+
+    /// What the core has not taken by now it is not to take any more.
+    fn linger(&mut self, outcome: Outcome, now: Timestamp) {
+        self.actions.push_back(Action::Withdraw);
+        self.enable();
+        self.state = State::Lingering { until: after(now, CLEARANCE), outcome };
+    }
+
+    fn enable(&mut self) {
+        if self.settings.enables {
+            self.actions.push_back(Action::Issue(ENABLE));
+        }
     }
 
     fn finish(&mut self, outcome: Outcome) {
@@ -257,25 +310,28 @@ impl Handover {
 }
 
 impl Settings {
-    /// The first moment from `now` on that is no [`CLEARANCE`] before or after an automatic save.
-    fn clear_of_saves(&self, now: Timestamp) -> Timestamp {
+    /// The first moment from `now` on that is no [`CLEARANCE`] before or after an automatic save; and when the save is due that
+    /// is near: once it was seen, nothing is near any more.
+    fn clear_of_saves(&self, now: Timestamp) -> (Timestamp, Timestamp) {
         let (Some(start), Some(interval)) = (self.program_start, self.save_interval) else {
-            return now;
+            return (now, now);
         };
         let interval = micros(interval);
         let since = now.micros() - start.micros();
         if interval <= 2 * micros(CLEARANCE) || since < 0 {
-            return now;
+            return (now, now);
         }
         let since_save = if since < interval { i64::MAX } else { since % interval };
         let until_save = interval - since % interval;
-        if since_save < micros(CLEARANCE) {
-            Timestamp::from_micros(now.micros() - since_save + micros(CLEARANCE))
+        let due = if since_save < micros(CLEARANCE) {
+            now.micros() - since_save
         } else if until_save <= micros(CLEARANCE) {
-            Timestamp::from_micros(now.micros() + until_save + micros(CLEARANCE))
+            now.micros() + until_save
         } else {
-            now
-        }
+            return (now, now);
+        };
+        let due = Timestamp::from_micros(due);
+        (after(due, CLEARANCE), due)
     }
 }
 
@@ -288,160 +344,4 @@ fn micros(duration: Duration) -> i64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SETTINGS: Settings = Settings {
-        flavour: Flavour::Nagios4,
-        program_start: Some(Timestamp::from_seconds(1000)),
-        save_interval: Some(Duration::from_secs(60)),
-        status_interval: Duration::from_secs(10),
-    };
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_seconds(seconds)
-    }
-
-    fn actions(handover: &mut Handover) -> Vec<Action> {
-        std::iter::from_fn(|| handover.poll_action()).collect()
-    }
-
-    /// One that has handed over its commands at 1030.
-    fn issued() -> Handover {
-        let mut handover = Handover::new(SETTINGS, at(1030));
-        assert_eq!(actions(&mut handover), [Action::Place]);
-        handover.handle_placed(true, at(1030));
-        assert_eq!(actions(&mut handover), [Action::Issue(Commands::ReadSaveEnable)]);
-        handover.handle_issued(at(1030));
-        handover
-    }
-
-    fn ends(mut handover: Handover, outcome: Outcome) {
-        assert_eq!(actions(&mut handover), [Action::PutBack, Action::Finish(outcome)]);
-        assert_eq!(handover.poll_timeout(), None);
-        handover.handle_core_gone();
-        assert_eq!(handover.poll_action(), None, "over is over");
-    }
-
-    #[test]
-    fn what_the_core_saved_and_shows_is_confirmed() {
-        let mut handover = issued();
-        handover.handle_status(at(1031), true);
-        assert_eq!(handover.poll_action(), None, "it may have shown that before");
-        handover.handle_saved();
-        handover.handle_status(at(1030), true);
-        handover.handle_status(at(1031), false);
-        assert_eq!(handover.poll_action(), None);
-        handover.handle_status(at(1032), true);
-        ends(handover, Outcome::Confirmed);
-    }
-
-    #[test]
-    fn notifications_go_on_whatever_happens() {
-        let mut unplaced = Handover::new(SETTINGS, at(1030));
-        actions(&mut unplaced);
-        unplaced.handle_placed(false, at(1031));
-        assert_eq!(actions(&mut unplaced), [Action::Issue(Commands::Enable)]);
-        unplaced.handle_issued(at(1031));
-        ends(unplaced, Outcome::NotPlaced);
-
-        let mut slow = Handover::new(SETTINGS, at(1030));
-        actions(&mut slow);
-        slow.handle_timeout(at(1040));
-        assert_eq!(actions(&mut slow), [Action::Issue(Commands::Enable)]);
-        slow.handle_timeout(at(1050));
-        ends(slow, Outcome::NotIssued);
-    }
-
-    #[test]
-    fn what_is_not_confirmed_ends_in_time() {
-        let mut untaken = issued();
-        assert_eq!(untaken.poll_timeout(), Some(at(1065)));
-        untaken.handle_timeout(at(1064));
-        assert_eq!(untaken.poll_action(), None);
-        untaken.handle_timeout(at(1065));
-        ends(untaken, Outcome::NotTaken);
-        let mut unshown = issued();
-        unshown.handle_saved();
-        unshown.handle_timeout(at(1065));
-        ends(unshown, Outcome::NotShown);
-        let mut gone = issued();
-        gone.handle_core_gone();
-        ends(gone, Outcome::CoreGone);
-    }
-
-    #[test]
-    fn no_save_is_near() {
-        for (now, begins) in [
-            (1000, 1000), // the core has not saved yet
-            (1054, 1054),
-            (1055, 1065),
-            (1060, 1065),
-            (1064, 1065),
-            (1065, 1065),
-            (1119, 1125),
-            (900, 900), // a clock that was set back
-        ] {
-            let mut handover = Handover::new(SETTINGS, at(now));
-            let waits = handover.poll_action().is_none();
-            assert_eq!(waits, now != begins, "{now}");
-            if waits {
-                assert_eq!(handover.poll_timeout(), Some(at(begins)), "{now}");
-                handover.handle_timeout(at(begins));
-                assert_eq!(handover.poll_action(), Some(Action::Place));
-            }
-        }
-        let never = Settings { save_interval: None, ..SETTINGS };
-        assert_eq!(Handover::new(never, at(1060)).poll_action(), Some(Action::Place));
-    }
-
-    #[test]
-    fn commands_are_one_write() {
-        let lines = Commands::ReadSaveEnable.lines(at(7));
-        assert_eq!(lines, b"[7] READ_STATE_INFORMATION\n[7] SAVE_STATE_INFORMATION\n[7] ENABLE_NOTIFICATIONS\n");
-        let mut icinga = Handover::new(Settings { flavour: Flavour::Icinga1, ..SETTINGS }, at(1030));
-        actions(&mut icinga);
-        icinga.handle_placed(true, at(1030));
-        assert_eq!(actions(&mut icinga), [Action::Issue(Commands::SyncEnable)]);
-        assert_eq!(Commands::Enable.names(), ["ENABLE_NOTIFICATIONS"]);
-    }
-
-    proptest! {
-        /// Any inputs in any order: notifications are enabled once if the core takes commands, and it ends.
-        #[test]
-        fn every_handover_ends_with_notifications_on(inputs in proptest::collection::vec((0..6_u8, 0..20_i64), 0..40), start in 1000..1120_i64) {
-            let mut handover = Handover::new(SETTINGS, at(start));
-            let (mut now, mut enabled, mut finished) = (start, 0, None);
-            let end = [(6, 1000), (6, 1000), (6, 1000), (6, 1000)];
-            for (input, seconds) in inputs.into_iter().chain(end) {
-                now += seconds;
-                match input {
-                    0 => handover.handle_placed(true, at(now)),
-                    1 => handover.handle_placed(false, at(now)),
-                    2 => handover.handle_saved(),
-                    3 => handover.handle_status(at(now), true),
-                    4 => handover.handle_status(at(now), false),
-                    _ => handover.handle_timeout(at(now)),
-                }
-                for action in actions(&mut handover) {
-                    match action {
-                        Action::Issue(_) => {
-                            enabled += 1;
-                            handover.handle_issued(at(now));
-                        }
-                        Action::Finish(outcome) => finished = Some(outcome),
-                        Action::Place | Action::PutBack => {}
-                    }
-                }
-            }
-            // What an issued command leads to may have come after the last look.
-            finished = finished.or(actions(&mut handover).into_iter().find_map(|action| match action {
-                Action::Finish(outcome) => Some(outcome),
-                Action::Place | Action::Issue(_) | Action::PutBack => None,
-            }));
-            prop_assert_eq!(enabled, 1);
-            prop_assert!(finished.is_some());
-        }
-    }
-}
+mod tests;

@@ -1,8 +1,10 @@
-//! What people did on the master, done again on this core: acknowledgements, downtimes, comments, switches.
+//! What people did on the node in charge, done again on this core: acknowledgements, downtimes, comments, switches.
 //!
-//! Compared are the master's book, what this core shows, and what was carried over before. Numbers differ between cores, so
+//! Compared are the other node's book, what this core shows, and what was carried over before. Numbers differ between cores, so
 //! remarks are recognised by what they say: object, author, text, and the time at which they were entered, which goes over
 //! in the brackets of the command. Of remarks that agree in all of that, one is carried over.
+//!
+//! While the other node is in charge ([`Charge::Peer`]):
 //!
 //! | the book | this core | carried over before | |
 //! | --- | --- | --- | --- |
@@ -11,46 +13,80 @@
 //! | has it not | has it | yes | end it |
 //! | has it not | has it | no | nothing: somebody made it here |
 //!
+//! While this core is in charge ([`Charge::Own`]) nothing is issued: the other node does as this one. What both have then counts
+//! as carried over. So when the charge goes over, what was ended there meanwhile ends here, also what was made here first; and what
+//! the other node never had stays, and goes over when the charge comes back.
+//!
+//! **Invariant:** only the core that is not in charge is changed, so nothing is sent to and fro.
+//!
 //! **Invariant:** nothing is made twice. What was issued is not issued again for [`REISSUE`], however old the status file is
-//! that does not show it yet, and a new run issues nothing before a status file that was written [`SETTLE`] after its start.
+//! that does not show it yet, unless the core was started since; while it is not written nothing else is issued; and a new run
+//! issues nothing before a status file that was written [`SETTLE`] after its start.
 //!
 //! **Invariant:** what was carried over is itself a [`Book`], so that it can be kept on disk as one. Whoever loses it ends
 //! nothing that it does not know, and makes nothing twice.
 
 mod downtimes;
+mod plan;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use nagios::command::{ObjectCommand, ObjectSwitch, Order};
-use nagios::memory::Acknowledgement;
-use nagios::remark::{Comment, CommentKind, Downtime, RemarkText};
-use nagios::{Memory, Object};
+use nagios::command::{ObjectCommand, Order};
 
 use crate::book::Book;
-use crate::entry::{Change, Entry};
 use crate::record::Record;
 
-/// How long a command has to appear in the status file, in seconds. It may have to wait behind 100,000 results.
+pub use plan::Plan;
+
+/// How long a command has to appear in the status file, in seconds.
 pub const REISSUE: i64 = 120;
 
-/// How long commands of an earlier run may be on their way, in seconds.
+/// How long commands of an earlier run may be on their way, in seconds; and those that a core finds when it starts.
 pub const SETTLE: i64 = 10;
 
 /// How many commands are issued at once. The others follow with the next status file.
 pub const MAX_COMMANDS: usize = 1000;
 
-/// Keeps a core like the master's.
+/// Whose remarks count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Charge {
+    /// The other node's.
+    Peer,
+    /// This core's.
+    Own,
+}
+
+/// Both nodes at a moment. Times are Unix seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// The other node's book.
+    pub wanted: &'a Book,
+    /// What this core shows.
+    pub shown: &'a Book,
+    /// When the status file was written that shows it.
+    pub created: i64,
+    /// When this core started.
+    pub program_start: i64,
+}
+
+/// Keeps a core like the one in charge.
 #[derive(Clone, Debug)]
 pub struct Mirror {
     carried: Book,
-    issued: Vec<(ObjectCommand, i64)>,
+    issued: Vec<Issued>,
     settled: i64,
+    has_news: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Issued {
+    command: ObjectCommand,
+    /// When the core's command file took it. None: it has not yet.
+    written: Option<i64>,
 }
 
 impl Mirror {
     /// Goes on with what an earlier run has carried over. Times are Unix seconds.
     pub fn new(carried: Book, now: i64) -> Self {
-        Self { carried, issued: Vec::new(), settled: now + SETTLE }
+        Self { carried, issued: Vec::new(), settled: now + SETTLE, has_news: false }
     }
 
     /// What was carried over, to be kept for the next run.
@@ -58,22 +94,78 @@ impl Mirror {
         &self.carried
     }
 
-    /// What to tell this core, which shows `shown` in a status file written at `created`.
-    pub fn handle_picture(&mut self, wanted: &Book, shown: &Book, created: i64, now: i64) -> Vec<ObjectCommand> {
-        if created < self.settled {
+    /// Whether that has changed since [`Mirror::handle_kept`].
+    pub fn has_news(&self) -> bool {
+        self.has_news
+    }
+
+    /// What was carried over is on the disk.
+    pub fn handle_kept(&mut self) {
+        self.has_news = false;
+    }
+
+    /// Whether what was issued last is not written yet.
+    pub fn is_waiting(&self) -> bool {
+        self.issued.iter().any(|issued| issued.written.is_none())
+    }
+
+    /// Whether everything that was issued is written and has had its time to appear in a status file of `created`.
+    pub fn has_settled(&self, created: i64) -> bool {
+        created >= self.settled && self.issued.iter().all(|issued| issued.written.is_some_and(|time| created > time))
+    }
+
+    /// What to tell this core. What is given is to be written, and then [`Mirror::handle_written`] to be called.
+    pub fn handle_sight(&mut self, sight: Sight<'_>, charge: Charge, now: i64) -> Vec<ObjectCommand> {
+        let Sight { wanted, shown, created, program_start } = sight;
+        if charge == Charge::Own {
+            let common = plan::common(wanted, shown, &self.carried);
+            self.carry(common);
             return Vec::new();
         }
-        self.issued.retain(|(_, issued)| now < issued + REISSUE);
+        if created < self.settled || self.is_waiting() {
+            return Vec::new();
+        }
+        self.issued.retain(|issued| !issued.is_over(created, program_start, now));
         let mut plan = Plan::new(wanted, shown, &self.carried, now);
-        plan.commands.retain(|command| !self.issued.iter().any(|(issued, _)| is_same_command(issued, command)));
+        self.issued.retain(|issued| !issued.is_obeyed(&plan.commands, created));
+        plan.commands.retain(|command| !self.issued.iter().any(|issued| is_same_command(&issued.command, command)));
         // What exceeds the limit is no part of what was carried over, yet, but wanted, so it is looked at again.
         plan.commands.truncate(MAX_COMMANDS);
-        self.issued.extend(plan.commands.iter().map(|command| (command.clone(), now)));
-        for record in plan.carried {
+        self.issued.extend(plan.commands.iter().map(|command| Issued { command: command.clone(), written: None }));
+        self.carry(plan.carried);
+        plan.commands
+    }
+
+    /// The core's command file has what was issued last, or will not get it, and who knows how much of it.
+    pub fn handle_written(&mut self, now: i64) {
+        for issued in self.issued.iter_mut().filter(|issued| issued.written.is_none()) {
+            issued.written = Some(now);
+        }
+    }
+
+    fn carry(&mut self, records: Vec<Record>) {
+        self.has_news |= !records.is_empty();
+        for record in records {
             // Its objects are of the book of this core, which has as many at most.
             let _ = self.carried.apply(record);
         }
-        plan.commands
+    }
+}
+
+impl Issued {
+    /// Whether a status file of `created`, in which only `missing` is missing, shows that it came.
+    fn is_obeyed(&self, missing: &[ObjectCommand], created: i64) -> bool {
+        self.written.is_some_and(|written| created >= written + SETTLE)
+            && !missing.iter().any(|command| is_same_command(&self.command, command))
+    }
+
+    /// Whether it was lost if a status file of `created` does not show it.
+    fn is_over(&self, created: i64, program_start: i64, now: i64) -> bool {
+        self.written.is_some_and(|written| {
+            // The one that took it may have ended before it saved.
+            let is_another_core = program_start > written && created >= program_start + SETTLE;
+            is_another_core || now >= written + REISSUE
+        })
     }
 }
 
@@ -81,161 +173,6 @@ impl Mirror {
 fn is_same_command(a: &ObjectCommand, b: &ObjectCommand) -> bool {
     let is_remark = matches!(a.order, Order::AddComment { .. } | Order::ScheduleDowntime { .. });
     (&a.object, &a.order) == (&b.object, &b.order) && (!is_remark || a.entered == b.entered)
-}
-
-/// What makes one core like another.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
-    /// What to tell the core.
-    pub commands: Vec<ObjectCommand>,
-    /// What changes in the book of what was carried over.
-    pub carried: Vec<Record>,
-}
-
-impl Plan {
-    /// Compares at `now`, in Unix seconds. Objects that this core does not know are passed over.
-    pub fn new(wanted: &Book, shown: &Book, carried: &Book, now: i64) -> Self {
-        let (nothing, triggers) = (Entry::default(), downtimes::triggers(wanted, shown));
-        let mut plan = Self::default();
-        let objects: BTreeSet<&Object> = wanted.entries().chain(carried.entries()).map(|(object, _)| object).collect();
-        for object in objects {
-            let Some(shown) = shown.entry(object) else { continue };
-            let before = carried.entry(object);
-            // An object that the book does not know is not one without remarks.
-            let Some(wanted) = wanted.entry(object) else { continue };
-            let mut page =
-                Page { object, wanted, shown, before: before.unwrap_or(&nothing), now, commands: Vec::new() };
-            let after = Entry {
-                memory: page.acknowledgement(),
-                comments: page.comments(),
-                downtimes: page.downtimes(&triggers),
-            };
-            page.switches();
-            plan.commands.append(&mut page.commands);
-            if after != *before.unwrap_or(&nothing) {
-                let change = Change::whole(&after);
-                plan.carried.push(if after == nothing {
-                    Record::Gone(object.clone())
-                } else {
-                    Record::Whole(object.clone(), change)
-                });
-            }
-        }
-        plan
-    }
-}
-
-/// The numbers of this core's downtimes by those of the master's.
-type Triggers = BTreeMap<u64, Option<u64>>;
-
-/// One object.
-struct Page<'a> {
-    object: &'a Object,
-    wanted: &'a Entry,
-    shown: &'a Entry,
-    before: &'a Entry,
-    now: i64,
-    commands: Vec<ObjectCommand>,
-}
-
-impl Page<'_> {
-    fn order(&mut self, entered: i64, order: Order) {
-        self.commands.push(ObjectCommand { object: self.object.clone(), entered, order });
-    }
-
-    /// Says what was carried over of it.
-    fn acknowledgement(&mut self) -> Memory {
-        let (wanted, shown) = (&self.wanted.memory, &self.shown.memory);
-        let carried = |acknowledgement| Memory { acknowledgement, ..Memory::default() };
-        let still_carried = carried(self.before.memory.acknowledgement.filter(|_| shown.acknowledgement.is_some()));
-        // Beside another state, the one or the other has not seen the newest result yet.
-        let same_problem = wanted.is_problem() && shown.is_problem() && wanted.state == shown.state;
-        let Some(kind) = wanted.acknowledgement else {
-            if same_problem && still_carried.acknowledgement.is_some() {
-                self.order(self.now, Order::RemoveAcknowledgement);
-            }
-            return still_carried;
-        };
-        let holds = same_problem || (kind == Acknowledgement::Sticky && shown.is_problem());
-        if !holds || shown.acknowledgement == Some(kind) {
-            return if shown.acknowledgement == Some(kind) { carried(Some(kind)) } else { still_carried };
-        }
-        if shown.acknowledgement.is_some() {
-            self.order(self.now, Order::RemoveAcknowledgement);
-        }
-        let remark = self.wanted.comments.iter().rev().find(|comment| comment.kind == CommentKind::Acknowledgement);
-        let entered = self.entered(remark.map_or(0, |remark| remark.entered));
-        self.order(
-            entered,
-            Order::Acknowledge {
-                kind,
-                persistent: remark.is_some_and(|remark| remark.persistent),
-                expires: remark.map_or(0, |remark| remark.expires),
-                author: remark.map_or(RemarkText::new(b"understudy"), |remark| remark.author.clone()),
-                text: remark.map_or(RemarkText::new(b"acknowledged on the master"), |remark| remark.text.clone()),
-            },
-        );
-        carried(Some(kind))
-    }
-
-    /// Says which were carried over.
-    fn comments(&mut self) -> Vec<Comment> {
-        let wanted: Vec<&Comment> = users(&self.wanted.comments).collect();
-        let shown: Vec<&Comment> = users(&self.shown.comments).collect();
-        let is_in = |all: &[&Comment], one: &Comment| all.iter().any(|other| is_same_comment(other, one));
-        let mut carried: Vec<Comment> = Vec::new();
-        for comment in &wanted {
-            if carried.iter().any(|other| is_same_comment(other, comment)) {
-                continue;
-            }
-            if !is_in(&shown, comment) {
-                let Comment { persistent, author, text, .. } = (*comment).clone();
-                self.order(comment.entered, Order::AddComment { persistent, author, text });
-            }
-            carried.push(Comment { id: 0, ..(*comment).clone() });
-        }
-        let before: Vec<&Comment> = self.before.comments.iter().collect();
-        for (at, comment) in shown.iter().enumerate() {
-            let is_ours = is_in(&before, comment) || is_in(&wanted, comment);
-            if is_ours && (!is_in(&wanted, comment) || is_in(&shown[..at], comment)) {
-                self.order(self.now, Order::DeleteComment(comment.id));
-            }
-            if is_ours && !carried.iter().any(|other| is_same_comment(other, comment)) {
-                carried.push(Comment { id: 0, ..(*comment).clone() });
-            }
-        }
-        carried
-    }
-
-    fn switches(&mut self) {
-        let (wanted, shown) = (&self.wanted.memory, &self.shown.memory);
-        let orders = ObjectSwitch::ALL.into_iter().filter_map(|switch| {
-            let bit = switch.switch();
-            let on = wanted.switches.contains(bit);
-            let differs = wanted.modified.contains(bit) && on != shown.switches.contains(bit);
-            differs.then_some(Order::Switch(switch, on))
-        });
-        for order in orders.collect::<Vec<_>>() {
-            self.order(self.now, order);
-        }
-    }
-
-    fn downtimes(&mut self, triggers: &Triggers) -> Vec<Downtime> {
-        downtimes::carry(self, triggers)
-    }
-
-    /// The time for the brackets of a command that concerns what was entered then, or at a time that is not known.
-    fn entered(&self, entered: i64) -> i64 {
-        if entered > 0 { entered } else { self.now }
-    }
-}
-
-fn users(comments: &[Comment]) -> impl Iterator<Item = &Comment> {
-    comments.iter().filter(|comment| comment.kind == CommentKind::User)
-}
-
-fn is_same_comment(a: &Comment, b: &Comment) -> bool {
-    (a.entered, a.persistent, &a.author, &a.text) == (b.entered, b.persistent, &b.author, &b.text)
 }
 
 #[cfg(test)]

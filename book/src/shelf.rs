@@ -102,6 +102,11 @@ impl Shelf {
         &self.book
     }
 
+    /// The same, alone.
+    pub fn into_book(self) -> Book {
+        self.book
+    }
+
     /// What it said last of its core.
     pub fn heading(&self) -> Heading {
         self.heading

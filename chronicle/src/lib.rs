@@ -45,6 +45,7 @@ use tracing::warn;
 pub use book::Activity;
 pub use book::shelf::Heading;
 pub use own::{Own, Picture};
+pub use results::read as results_in;
 pub use subscription::{Part, Subscription, Told};
 
 use follower::{Files, Follower};

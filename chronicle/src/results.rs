@@ -7,8 +7,11 @@ use std::path::Path;
 use nagios::status::{Look, ObjectStatus, StatusError, look};
 use nagios::{CheckResult, Flavour, Object};
 
-/// Reads the file once.
-pub(crate) fn read(path: &Path, flavour: Flavour, objects: &BTreeSet<Object>) -> io::Result<Vec<CheckResult>> {
+/// What the status file, or the retention file, at `path` shows of `objects`. Reads it once.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read(path: &Path, flavour: Flavour, objects: &BTreeSet<Object>) -> io::Result<Vec<CheckResult>> {
     let mut results = Vec::new();
     let Look::New(_, mut reader) = look(path, None).map_err(|error| failed(path, error))? else {
         let message = format!("there is no status file {}: is the core running?", path.display());

@@ -23,10 +23,16 @@ const MESSAGE_BYTES: usize = 65_535;
 const PAYLOAD_BYTES: usize = 60_000;
 /// What the payload of a handshake message can be.
 const GREETING_BYTES: usize = 900;
-/// A frame with a result, and where the parts of its packet are.
+/// The frames that end with a packet: a result, whose packet comes behind its origin, and one that is shown on request.
 const RESULT: u8 = 1;
 const ORIGIN_LENGTH: usize = 22;
+const SHOWN: u8 = 8;
+const SHOWN_PACKET: usize = 14;
+/// Where the parts of a packet are.
 const CRC: std::ops::Range<usize> = 2..6;
+
+/// How the events begin that are about books.
+const BOOK_EVENTS: [&str; 5] = ["Heading(", "Record(", "Shown(", "Answered(", "Want("];
 
 /// What a session said, and how it ended.
 type Outcome = (Vec<String>, Result<(), SealedError>);
@@ -44,7 +50,8 @@ trait Side {
 ///
 /// Without the key (option 2 is not set) nothing comes out. With it, the stream goes through sealed messages of these
 /// sizes, or (option 4) is what the peer says in the handshake. Then nothing depends on how it is cut. Option 8 makes
-/// frames of the stream, and mends their checksums.
+/// frames of the stream, and mends their checksums. Only with a peer that knows of books (option 16) anything of them comes
+/// out.
 pub fn sealed_frames(data: &[u8]) {
     let Some(([options, sizes @ ..], stream)) = data.split_first_chunk::<{ 1 + SIZES_BYTES }>() else { return };
     let is_set = |option: u8| options & option != 0;
@@ -61,7 +68,8 @@ pub fn sealed_frames(data: &[u8]) {
     }
     let frames = if is_set(8) { mended(stream) } else { stream.to_vec() };
     let outcome = |plain: &mut dyn Iterator<Item = &[u8]>| {
-        let greeted = if is_set(1) { greet_server(&hello()) } else { greet_client(&welcome()) };
+        let books = u8::from(is_set(16));
+        let greeted = if is_set(1) { greet_server(&hello(books)) } else { greet_client(&welcome(books)) };
         let (mut side, mut noise) = greeted.expect("this peer does as it should");
         let messages: Vec<Vec<u8>> = plain.map(|plain| seal(&mut noise, plain)).collect();
         receive(&mut *side, messages.iter().map(Vec::as_slice))
@@ -69,6 +77,8 @@ pub fn sealed_frames(data: &[u8]) {
     let whole = outcome(&mut frames.chunks(PAYLOAD_BYTES));
     let cut = outcome(&mut pieces(&frames, *sizes).flat_map(|piece| piece.chunks(PAYLOAD_BYTES)));
     assert_eq!(whole, cut, "pieces make a difference");
+    let is_of_book = |said: &String| BOOK_EVENTS.iter().any(|event| said.starts_with(event));
+    assert!(is_set(16) || !whole.0.iter().any(is_of_book), "a book of a peer without books: {whole:?}");
 }
 
 /// Feeds the pieces, as a connection does, then end of file.
@@ -165,7 +175,7 @@ fn behind_length(message: &[u8]) -> Vec<u8> {
     [&length.to_be_bytes(), message].concat()
 }
 
-/// `stream` as frames: kind (u8), length of the content (u16, big-endian), content. Results get their packet's version,
+/// `stream` as frames: kind (u8), length of the content (u16, big-endian), content. Packets get their version,
 /// timestamp and checksum.
 fn mended(mut stream: &[u8]) -> Vec<u8> {
     let mut frames = Vec::new();
@@ -174,8 +184,13 @@ fn mended(mut stream: &[u8]) -> Vec<u8> {
         let (content, tail) = tail.split_at(length);
         stream = tail;
         let mut content = content.to_vec();
-        if *kind == RESULT {
-            mend(&mut content);
+        match *kind {
+            RESULT => {
+                let packet = content.get(ORIGIN_LENGTH).map(|origin| ORIGIN_LENGTH + 1 + usize::from(*origin));
+                mend(packet.and_then(|packet| content.get_mut(packet..)));
+            }
+            SHOWN => mend(content.get_mut(SHOWN_PACKET..)),
+            _ => {}
         }
         frames.extend(u32::try_from(content.len()).expect("a u16 it was").to_be_bytes());
         frames.push(*kind);
@@ -184,12 +199,8 @@ fn mended(mut stream: &[u8]) -> Vec<u8> {
     frames
 }
 
-fn mend(result: &mut [u8]) {
-    let Some(origin) = result.get(ORIGIN_LENGTH).copied() else { return };
-    let Some(packet) = result.get_mut(ORIGIN_LENGTH + 1 + usize::from(origin)..) else { return };
-    if packet.len() < 10 {
-        return;
-    }
+fn mend(packet: Option<&mut [u8]>) {
+    let Some(packet) = packet.filter(|packet| packet.len() >= 10) else { return };
     packet[..2].copy_from_slice(&4_u16.to_be_bytes());
     packet[CRC].fill(0);
     packet[6..10].copy_from_slice(&TIMESTAMP.to_be_bytes());
@@ -246,6 +257,7 @@ fn server() -> (Server, Now) {
         node: name("standby"),
         window: Window::default(),
         core: CoreVerdict::Unknown,
+        books: true,
         stale_after: STALE_AFTER,
     };
     let now = now();
@@ -255,21 +267,21 @@ fn server() -> (Server, Now) {
 /// A sender, and the time that it always is.
 fn client() -> (Client, Now) {
     let hello = Hello { node: name("master"), spool: SpoolId([1; 16]), epoch: 1, oldest: 1, newest: 1000 };
-    let settings = ClientSettings { hello, core: CoreVerdict::Unknown, stale_after: STALE_AFTER };
+    let settings = ClientSettings { hello, core: CoreVerdict::Unknown, books: true, stale_after: STALE_AFTER };
     let now = now();
     (Client::new(&Psk::new(KEY), &init(), settings, Ephemeral::new([0x11; 32]), now), now)
 }
 
-/// A hello as a sender sends it.
-fn hello() -> Vec<u8> {
+/// A hello as a sender sends it that has these features.
+fn hello(features: u8) -> Vec<u8> {
     let numbers = [1_u64, 1, 1000].map(u64::to_be_bytes).concat();
-    [&[1, 0, 0, 0, 0][..], &[1; 16], &numbers, b"\x06master"].concat()
+    [&[1, 0, 0, 0, features][..], &[1; 16], &numbers, b"\x06master"].concat()
 }
 
-/// A welcome as a receiver sends it.
-fn welcome() -> Vec<u8> {
+/// A welcome as a receiver sends it that has these features.
+fn welcome(features: u8) -> Vec<u8> {
     let numbers = [10_u64, 1000, 1 << 20].map(u64::to_be_bytes).concat();
-    [&[1, 1, 0, 0, 0, 0][..], &numbers, b"\x07standby"].concat()
+    [&[1, 1, 0, 0, 0, features][..], &numbers, b"\x07standby"].concat()
 }
 
 impl Side for (Server, Now) {
@@ -282,7 +294,7 @@ impl Side for (Server, Now) {
         Ok(event.map(|event| {
             let sequence = match &event {
                 ServerEvent::Result(result) => Some(result.sequence),
-                ServerEvent::Hello(_) | ServerEvent::Heartbeat(_) | ServerEvent::Goodbye(_) => None,
+                _ => None,
             };
             (format!("{event:?}"), sequence)
         }))

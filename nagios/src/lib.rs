@@ -41,6 +41,6 @@ pub use flavour::Flavour;
 pub use memory::Memory;
 pub use remark::{Comment, Downtime};
 pub use result::{
-    Attributed, CheckResult, CheckType, HostName, HostState, NameError, Object, PluginOutput, ReturnCode,
+    Attributed, CheckResult, CheckType, HostName, HostState, NameError, Object, Outputs, PluginOutput, ReturnCode,
     ServiceDescription, ServiceState, StateType, StateWordError, Timestamp, unescape,
 };

@@ -1,5 +1,6 @@
 //! A check result: one outcome of one host or service check.
 
+mod name;
 mod object;
 mod output;
 mod state;
@@ -8,7 +9,7 @@ mod timestamp;
 use std::sync::Arc;
 
 pub use object::{HostName, MAX_NAME_BYTES, NameError, Object, ServiceDescription};
-pub use output::{PluginOutput, unescape};
+pub use output::{Outputs, PluginOutput, unescape};
 pub use state::{CheckType, HostState, ReturnCode, ServiceState, StateType, StateWordError};
 pub use timestamp::Timestamp;
 

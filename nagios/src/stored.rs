@@ -21,8 +21,8 @@
 //! **Invariant:** what [`decode`] takes, [`encode`] gives again, byte for byte.
 
 use crate::result::{
-    CheckResult, CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, StateType,
-    Timestamp,
+    CheckResult, CheckType, HostName, NameError, Object, Outputs, PluginOutput, ReturnCode, ServiceDescription,
+    StateType, Timestamp,
 };
 
 /// The version of this format.
@@ -96,6 +96,21 @@ pub fn encode(result: &CheckResult, origin: &[u8], out: &mut Vec<u8>) {
 /// # Errors
 /// Nothing of it can be used.
 pub fn decode(bytes: &[u8]) -> Result<(CheckResult, &[u8]), StoredError> {
+    decode_with(bytes, PluginOutput::from_escaped)
+}
+
+/// As [`decode`], into an output among others.
+///
+/// # Errors
+/// Nothing of it can be used.
+pub fn decode_among<'b>(bytes: &'b [u8], outputs: &mut Outputs) -> Result<(CheckResult, &'b [u8]), StoredError> {
+    decode_with(bytes, |output| outputs.from_escaped(output))
+}
+
+fn decode_with(
+    bytes: &[u8],
+    from_escaped: impl FnOnce(&[u8]) -> PluginOutput,
+) -> Result<(CheckResult, &[u8]), StoredError> {
     let version = *bytes.first().ok_or(StoredError::Damaged)?;
     if version != VERSION {
         return Err(StoredError::Version(version));
@@ -112,7 +127,7 @@ pub fn decode(bytes: &[u8]) -> Result<(CheckResult, &[u8]), StoredError> {
         1 => Object::Service(host, ServiceDescription::try_from(service)?),
         _ => return Err(StoredError::Damaged),
     };
-    let escaped = PluginOutput::from_escaped(output);
+    let escaped = from_escaped(output);
     if !texts.0.is_empty() || origin.len() > MAX_ORIGIN_BYTES || escaped.escaped() != output {
         return Err(StoredError::Damaged);
     }

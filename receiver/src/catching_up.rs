@@ -16,6 +16,10 @@ pub(crate) const HELD_AT_MOST: Duration = Duration::from_secs(30);
 /// How long a peer that is catching up may be silent before it holds nothing up any more.
 const SILENT_AT_MOST: Duration = Duration::from_secs(2);
 
+/// How long a peer that is catching up is silent before it has nothing more: what it has may have come another way, from
+/// here, or to the receiver that was here before.
+const DONE_AFTER: Duration = Duration::from_secs(1);
+
 /// How many peers are known to catch up at one time. Others hold nothing up.
 const MAX_PEERS: usize = 256;
 
@@ -73,6 +77,8 @@ pub(crate) struct Chase {
     all: Arc<CatchingUp>,
     origin: Arc<str>,
     target: u64,
+    /// When results came last.
+    heard: Instant,
 }
 
 impl Chase {
@@ -81,18 +87,24 @@ impl Chase {
         if newest <= accepted {
             return None;
         }
-        let chase = Chase { all: all.clone(), origin: origin.into(), target: newest };
+        let chase = Chase { all: all.clone(), origin: origin.into(), target: newest, heard: now };
         all.set(&chase.origin, true, now);
         Some(chase)
     }
 
     /// The journal has everything up to `through`. Goes on if that is not all.
-    pub(crate) fn go_on(self, through: u64, now: Instant) -> Option<Self> {
+    pub(crate) fn go_on(mut self, through: u64, now: Instant) -> Option<Self> {
         if through >= self.target {
             return None;
         }
         self.all.set(&self.origin, true, now);
+        self.heard = now;
         Some(self)
+    }
+
+    /// From when on it counts as ended, if nothing comes.
+    pub(crate) fn ends(&self) -> Instant {
+        self.heard + DONE_AFTER
     }
 }
 
@@ -117,7 +129,8 @@ mod tests {
         assert!(!all.holds(now));
         let a = begin(&all, "a", now).unwrap();
         let b = begin(&all, "b", now).unwrap();
-        let a = a.go_on(9, now).unwrap();
+        let a = a.go_on(9, now + DONE_AFTER).unwrap();
+        assert_eq!(a.ends(), now + 2 * DONE_AFTER, "unless more comes");
         assert!(all.holds(now));
         assert!(a.go_on(12, now).is_none());
         assert!(all.holds(now), "b is not done");

@@ -6,7 +6,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use nagios::{CheckResult, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription, Timestamp};
+use nagios::{CheckResult, HostName, NameError, Object, Outputs, ReturnCode, ServiceDescription, Timestamp};
 use nsca::classic::{ServerSession, SessionError};
 use nsca::greeting::{RANDOM_BYTES, ServerGreeted, ServerGreeting};
 use nsca::packet::Report;
@@ -44,6 +44,7 @@ pub(crate) struct Connection {
     visitor: Visitor,
     entry: Entry,
     spoofing: Option<Spoofing>,
+    outputs: Outputs,
     /// The last batch, and how many results it has: while it is written, the next one is read and decrypted.
     taking: (Taking, usize),
     /// The right to a large buffer.
@@ -85,8 +86,8 @@ impl Connection {
         let address = SocketAddr::new(peer.ip().to_canonical(), peer.port());
         let spoofing = entrance.listener.strict_mode_spoofing.then(|| Spoofing::new(address.ip()));
         let entry = entrance.shared.sessions.enter(address);
-        let (taking, large) = ((Taking::Done, 0), None);
-        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, taking, large, pass }
+        let (outputs, taking, large) = (Outputs::default(), (Taking::Done, 0), None);
+        Connection { stream, visitor: Visitor { address, entrance }, entry, spoofing, outputs, taking, large, pass }
     }
 
     /// Serves the peer to the end.
@@ -157,7 +158,7 @@ impl Connection {
             node: shared.node.clone(),
             window: Window::default(),
             core: shared.own.borrow().core,
-            books: false,
+            books: shared.books.is_some(),
             stale_after: STALE_AFTER,
         };
         let (secret, policy) = (listener.secret.clone(), sealed.clone());
@@ -246,7 +247,7 @@ impl Connection {
     async fn take(&mut self, session: &mut ServerSession, bytes: &[u8]) -> Result<usize, Ended> {
         let mut results = Vec::new();
         let mut packets = 0;
-        let refused = decode(session, bytes, SystemTime::now().into(), |result| {
+        let refused = decode(session, bytes, SystemTime::now().into(), &mut self.outputs, |result| {
             packets += 1;
             match result {
                 Ok(result) => results.push(result),
@@ -314,12 +315,13 @@ pub(crate) fn decode(
     session: &mut ServerSession,
     mut bytes: &[u8],
     now: Timestamp,
+    outputs: &mut Outputs,
     mut give: impl FnMut(Result<CheckResult, NameError>),
 ) -> Result<(), SessionError> {
     let second = as_packets_carry_it(now);
     loop {
         while let Some(report) = session.poll_report(second)? {
-            give(check_result(&report, now));
+            give(check_result(&report, now, outputs));
         }
         if bytes.is_empty() {
             return Ok(());
@@ -329,7 +331,7 @@ pub(crate) fn decode(
 }
 
 /// The check result in a packet. Its check time is the receiver's now, as with nsca: the packet carries none.
-fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, NameError> {
+fn check_result(report: &Report<'_>, now: Timestamp, outputs: &mut Outputs) -> Result<CheckResult, NameError> {
     let host = HostName::try_from(report.host)?;
     let object = if report.service.is_empty() {
         Object::Host(host)
@@ -339,7 +341,7 @@ fn check_result(report: &Report<'_>, now: Timestamp) -> Result<CheckResult, Name
     Ok(CheckResult {
         object,
         code: ReturnCode::new(report.code),
-        output: PluginOutput::from_text(report.output),
+        output: outputs.from_text(report.output),
         check_time: now,
         state_type: None,
         attempt: None,

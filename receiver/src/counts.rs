@@ -24,6 +24,8 @@ pub(crate) struct Counters {
     pub(crate) superseded: Counter,
     pub(crate) older_than_own: Counter,
     pub(crate) relayed: Counter,
+    pub(crate) readmitted: Counter,
+    pub(crate) not_readmitted: Counter,
     causes: [Counter; Cause::ALL.len()],
 }
 
@@ -58,7 +60,7 @@ pub struct Counts {
     /// Results of sealed sessions that were dropped because they come from this very node.
     pub own: u64,
     /// Results that were left out because another origin has told a newer one of the same object, or because they came
-    /// before over another path.
+    /// before over another path, or were asked for and are not the newest any more.
     pub older: u64,
     /// Results of sealed sessions that were left out because they were taken already.
     pub repeated: u64,
@@ -78,6 +80,10 @@ pub struct Counts {
     pub older_than_own: u64,
     /// Results that the sender on this node took, to send them on.
     pub relayed: u64,
+    /// Results that are no news and were taken again, because this node's core lacked them; they are among the accepted.
+    pub readmitted: u64,
+    /// Results that are no news and for which there was no room. Whoever asked for them asks again.
+    pub not_readmitted: u64,
 }
 
 /// Why a peer was refused, or its session ended by its fault.
@@ -216,6 +222,8 @@ impl Counters {
             superseded: self.superseded.get(),
             older_than_own: self.older_than_own.get(),
             relayed: self.relayed.get(),
+            readmitted: self.readmitted.get(),
+            not_readmitted: self.not_readmitted.get(),
         }
     }
 }

@@ -4,10 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use nsca::sealed::{CoreVerdict, Duty, Reason};
+use nsca::sealed::{CoreVerdict, Duty, Reason, Warmth};
 use tokio::sync::watch;
 
 use crate::peers::{MAX_NODES, SessionNumber};
+
+/// How a node is, as it says itself in its heartbeats.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// How its core is.
+    pub core: CoreVerdict,
+    /// What it does.
+    pub duty: Duty,
+    /// Whether its core is up to date.
+    pub warmth: Warmth,
+}
 
 /// The last signs of life of a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +29,8 @@ pub struct Heard {
     pub core: CoreVerdict,
     /// What it does, as its last heartbeat told.
     pub duty: Duty,
+    /// Whether its core is up to date, as its last heartbeat told.
+    pub warmth: Warmth,
     /// Whether it is connected, and if not, how that ended.
     pub contact: Contact,
     /// The session that this is about.
@@ -85,12 +98,13 @@ impl Bond {
         });
     }
 
-    /// The node says how its core is, and what it does.
-    pub(crate) fn hear_heartbeat(&self, core: CoreVerdict, duty: Duty) {
+    /// The node says how it is.
+    pub(crate) fn hear_heartbeat(&self, condition: Condition) {
+        let Condition { core, duty, warmth } = condition;
         self.heard.send_if_modified(|heard| {
-            let is_news = self.is_about(heard) && (heard.core, heard.duty) != (core, duty);
+            let is_news = self.is_about(heard) && (heard.core, heard.duty, heard.warmth) != (core, duty, warmth);
             if is_news {
-                (heard.core, heard.duty) = (core, duty);
+                (heard.core, heard.duty, heard.warmth) = (core, duty, warmth);
             }
             is_news
         });
@@ -143,9 +157,9 @@ mod tests {
         let heard = hearing.subscribe("m");
         assert_eq!(heard.borrow().contact, Contact::Never);
         let bond = hearing.begin("m", number, Instant::now());
-        bond.hear_heartbeat(CoreVerdict::DeadCrash, Duty::Active);
+        bond.hear_heartbeat(Condition { core: CoreVerdict::DeadCrash, duty: Duty::Active, warmth: Warmth::Cold });
         assert_eq!((heard.borrow().contact, heard.borrow().core), (Contact::Connected, CoreVerdict::DeadCrash));
-        assert_eq!(heard.borrow().duty, Duty::Active);
+        assert_eq!((heard.borrow().duty, heard.borrow().warmth), (Duty::Active, Warmth::Cold));
         drop(bond);
         assert_eq!(heard.borrow().contact, Contact::Cut);
         let bond = hearing.begin("m", number, Instant::now());

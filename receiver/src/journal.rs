@@ -25,6 +25,7 @@ pub(crate) mod testing;
 mod tests;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -70,6 +71,8 @@ pub(crate) struct Journal {
     dirty: Notify,
     /// Wakes those who wait for a commit.
     commits: watch::Sender<()>,
+    /// Whether the tail gives the newest results again.
+    is_giving_again: AtomicBool,
     appending: Mutex<Episode>,
     syncing: Mutex<Episode>,
 }
@@ -100,6 +103,7 @@ impl Journal {
             appended_for_relay: Notify::new(),
             dirty: Notify::new(),
             commits: watch::Sender::new(()),
+            is_giving_again: AtomicBool::new(false),
             appending: Mutex::default(),
             syncing: Mutex::default(),
         });
@@ -110,6 +114,13 @@ impl Journal {
     /// Tells when something was committed.
     pub(crate) fn commits(&self) -> watch::Receiver<()> {
         self.commits.subscribe()
+    }
+
+    /// Whether the core's command file has taken everything that is here, and nothing is being given again.
+    pub(crate) async fn is_injected(&self) -> bool {
+        let spool = self.spool.lock().await;
+        let is_past_all = spool.position(CORE).unwrap_or(0) >= spool.newest();
+        is_past_all && !self.is_giving_again.load(Ordering::Relaxed)
     }
 
     /// How it is.
@@ -140,6 +151,9 @@ impl Journal {
         }
         let (compactions, damage) = (spool.take_compactions(), spool.take_damage());
         self.counters.accepted.add(appended.taken);
+        if batch.is_readmitted() {
+            self.counters.readmitted.add(appended.taken);
+        }
         self.counters.repeated.add(appended.repeated);
         self.counters.older.add(appended.older);
         for compaction in &compactions {

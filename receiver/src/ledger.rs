@@ -1,5 +1,6 @@
 //! What becomes of a batch when the journal takes it: which results are new, which are older than what another origin has
-//! told or copies that came over another path, and what can be acknowledged when part of it did not fit.
+//! told or copies that came over another path, and what can be acknowledged when part of it did not fit. Results that are
+//! no news, because somebody asked for them, go in again if nothing newer of their objects has.
 //!
 //! **Invariant:** the order of the journal is the order of injection; what is left out is left out here.
 //!
@@ -82,16 +83,22 @@ impl Ledger {
     /// Decides which results pass, behind those that the journal has already; how many do not.
     fn leave_out_older(&mut self, batch: &Batch, records: &mut Records, repeated: usize, second: i64) -> usize {
         let path = batch.source().map(|(source, _)| self.ages.node(source.node.as_str()));
+        let is_readmitted = batch.is_readmitted();
         let mut origin = None;
         for (at, attributed) in batch.results().iter().enumerate().skip(repeated) {
             let origin = match &origin {
                 Some((name, origin)) if Arc::ptr_eq(name, &attributed.origin) => *origin,
                 _ => origin.insert((attributed.origin.clone(), self.ages.node(&attributed.origin))).1,
             };
-            // Of classic clients nobody knows more than that.
-            let way = Way { origin, path: path.unwrap_or(origin) };
-            let object = records.fingerprints[at];
-            if let Some(undo) = self.ages.pass(object, way, attributed.result.check_time.seconds(), second) {
+            let (object, checked) = (records.fingerprints[at], attributed.result.check_time.seconds());
+            let passed = if is_readmitted {
+                self.ages.pass_again(object, origin, checked, second)
+            } else {
+                // Of classic clients nobody knows more than that.
+                let way = Way { origin, path: path.unwrap_or(origin) };
+                self.ages.pass(object, way, checked, second)
+            };
+            if let Some(undo) = passed {
                 records.passed.push(Passed { at, undo });
             }
         }

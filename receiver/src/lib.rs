@@ -26,6 +26,7 @@
 mod admission;
 mod backlog;
 mod batch;
+mod books;
 mod catching_up;
 mod commands;
 mod complaints;
@@ -55,8 +56,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nagios::{Attributed, CheckResult};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nsca::sealed::{CoreVerdict, Duty, NodeName};
+use nsca::sealed::{CoreVerdict, Duty, NodeName, Want, Warmth};
 use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -64,9 +66,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use batch::Batch;
+pub use books::{Amiss, Books};
 pub use commands::{Commands, NotWritten, Progress, Ticket, Waits};
 pub use counts::Counts;
-pub use heard::{Contact, Heard};
+pub use heard::{Condition, Contact, Heard};
 pub use listener::Bound;
 pub use sessions::SessionStatus;
 pub use status::{JournalStatus, NodeStatus, Status};
@@ -121,13 +124,6 @@ pub struct Receiver {
     stopping: CancellationToken,
 }
 
-/// What sealed senders are told of this node.
-#[derive(Clone, Copy, Debug, Default)]
-struct Own {
-    core: CoreVerdict,
-    duty: Duty,
-}
-
 /// A task that keeps something on the disk.
 struct Keeping {
     ended: CancellationToken,
@@ -146,7 +142,9 @@ struct Shared {
     peers: Arc<Keeper>,
     sessions: Arc<Sessions>,
     hearing: Hearing,
-    own: watch::Sender<Own>,
+    /// What sealed senders are told of this node.
+    own: watch::Sender<Condition>,
+    books: Option<Arc<dyn Books>>,
     catching_up: Arc<CatchingUp>,
     /// For connections that send much.
     large_buffers: Arc<Semaphore>,
@@ -167,7 +165,7 @@ impl Receiver {
         surroundings: Surroundings,
     ) -> Result<Receiver, StartError> {
         let counters = Arc::new(Counters::default());
-        let Surroundings { echoes, relay } = surroundings;
+        let Surroundings { echoes, relay, books } = surroundings;
         let Opened { backlog, waiting, peers, keeping } = Opened::new(config, relay.is_some(), &counters)?;
         let injector = Injector::start(config, waiting, ExpectedEchoes::new(echoes), counters.clone())
             .map_err(StartError::Thread)?;
@@ -189,6 +187,7 @@ impl Receiver {
             sessions: Arc::default(),
             hearing: Hearing::default(),
             own: watch::Sender::default(),
+            books,
             catching_up: injector.catching_up().clone(),
             large_buffers: Arc::new(Semaphore::new(connection::LARGE_BUFFERS)),
             limits: config.limits,
@@ -271,6 +270,45 @@ impl Receiver {
     /// What sealed senders are told of this node's duty. Until it is said: that it is unknown.
     pub fn set_duty(&self, duty: Duty) {
         self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.duty, duty) != duty);
+    }
+
+    /// What sealed senders are told of how up to date this node's core is. Until it is said: that it is unknown.
+    pub fn set_warmth(&self, warmth: Warmth) {
+        self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.warmth, warmth) != warmth);
+    }
+
+    /// Asks a node for a part of its book, in the order of the calls. False: it has no session now, or one without books,
+    /// or so much is wanted of it already that there is no room, or [no frame](Want::frame_bytes) can hold it. True
+    /// promises no answer: the session may end.
+    pub fn want(&self, node: &str, want: Want) -> bool {
+        want.frame_bytes().is_some() && self.shared.sessions.want(node, want)
+    }
+
+    /// Whether a node is connected, has delivered all that its spool held when the session began, and everything in the
+    /// journal is in the core's command file, what the node has shown on request included. Waits for the journal while
+    /// that is busy. Whether the core has processed it, only its status file tells.
+    pub async fn is_settled(&self, node: &str) -> bool {
+        match &self.shared.backlog {
+            Backlog::Memory(_) => false,
+            Backlog::Journal(journal) => self.shared.sessions.is_caught_up(node) && journal.is_injected().await,
+        }
+    }
+
+    /// Has the core given results that are no news once more, as those of `origin`, the node that was told them first.
+    /// Results that are older, in whole seconds, than the last of their object that was accepted are left out. True when
+    /// all the others are in the journal; what it does not take is counted and dropped, so ask again then.
+    pub async fn readmit(&self, results: Vec<CheckResult>, origin: &str) -> bool {
+        let Backlog::Journal(journal) = &self.shared.backlog else {
+            self.shared.counters.not_readmitted.add(results.len());
+            return false;
+        };
+        let (origin, count) = (Arc::from(origin), results.len());
+        let results = results.into_iter().map(|result| Attributed { result, origin: Arc::clone(&origin) }).collect();
+        let is_taken = journal.append(Arc::new(Batch::readmitted(results))).await.is_ok();
+        if !is_taken {
+            self.shared.counters.not_readmitted.add(count);
+        }
+        is_taken
     }
 
     /// Stops accepting, lets open connections come to the end of what they have sent, and the injector empty the backlog;

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use nagios::{Flavour, Timestamp};
+use nagios::{Flavour, Outputs, Timestamp};
 use nsca::classic::ServerSession;
 use tokio::runtime::Runtime;
 
@@ -25,6 +25,7 @@ pub struct Way {
     tail: Tail,
     lines: Lines,
     nowhere: Arc<str>,
+    outputs: Outputs,
     runtime: Runtime,
 }
 
@@ -38,7 +39,15 @@ impl Way {
         let peers = Keeper::new(directory.join("peers"));
         let (journal, tail) = Journal::open(&config, [7; 16], false, peers.clone(), Arc::default())?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(StartError::Thread)?;
-        Ok(Way { journal, peers, tail, lines: Lines::new(Flavour::Nagios4), nowhere: Arc::from(""), runtime })
+        Ok(Way {
+            journal,
+            peers,
+            tail,
+            lines: Lines::new(Flavour::Nagios4),
+            nowhere: Arc::from(""),
+            outputs: Outputs::default(),
+            runtime,
+        })
     }
 
     /// For sealed sessions.
@@ -47,9 +56,9 @@ impl Way {
     }
 
     /// The results of the packets in `bytes`.
-    pub fn decode(&self, session: &mut ServerSession, bytes: &[u8], now: Timestamp) -> Batch {
+    pub fn decode(&mut self, session: &mut ServerSession, bytes: &[u8], now: Timestamp) -> Batch {
         let mut results = Vec::new();
-        let refused = connection::decode(session, bytes, now, |result| results.extend(result));
+        let refused = connection::decode(session, bytes, now, &mut self.outputs, |result| results.extend(result));
         debug_assert!(refused.is_ok(), "{refused:?}");
         Batch::classic(results, &self.nowhere)
     }

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use nsca::sealed::{ClockOffset, CoreVerdict, NodeName};
+use nsca::sealed::{ClockOffset, CoreVerdict, NodeName, Want};
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::peers::SessionNumber;
@@ -44,6 +45,11 @@ pub(crate) struct Sealed {
     pub(crate) acknowledged: u64,
     pub(crate) clock: Option<ClockOffset>,
     pub(crate) core: CoreVerdict,
+    /// Where the node is asked for its book, if it has one.
+    pub(crate) wants: Option<mpsc::Sender<Want>>,
+    /// From when on the journal has all that the node's spool held for this one when the session began, and all that it has
+    /// shown since; none while it has not. Nothing more may come, or something else may come before.
+    pub(crate) caught_up: Option<Instant>,
 }
 
 /// An open session.
@@ -91,6 +97,27 @@ impl Sessions {
             sealed.superseded.cancel();
             Some(session.address)
         })
+    }
+
+    /// Asks a node for a part of its book. Whether there is a session to do that, and room.
+    pub(crate) fn want(&self, node: &str, want: Want) -> bool {
+        let wants = self.of_node(node, |sealed| sealed.wants.clone()).flatten();
+        wants.is_some_and(|wants| wants.try_send(want).is_ok())
+    }
+
+    /// Whether a node is connected, and the journal has all that it had to send.
+    pub(crate) fn is_caught_up(&self, node: &str) -> bool {
+        self.of_node(node, |sealed| sealed.caught_up).flatten().is_some_and(|from| from <= Instant::now())
+    }
+
+    /// Looks at a node's session, unless there is none.
+    fn of_node<T>(&self, node: &str, look: impl FnOnce(&Sealed) -> T) -> Option<T> {
+        let open = lock(&self.open);
+        let session = open.values().find(|session| {
+            let sealed = lock(&session.sealed);
+            sealed.as_ref().is_some_and(|sealed| sealed.node.as_str() == node && !sealed.superseded.is_cancelled())
+        })?;
+        lock(&session.sealed).as_ref().map(look)
     }
 
     /// The sessions, the oldest first.

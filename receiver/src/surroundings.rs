@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use nagios::Attributed;
 use nagios::echo::Echoes;
 
+use crate::books::Books;
+
 /// Passes accepted results on to this node's sender. Blocks; says how many of the first were taken.
 pub type Relay = Box<dyn FnMut(&[Attributed]) -> Result<usize, String> + Send>;
 
@@ -15,4 +17,6 @@ pub struct Surroundings {
     pub echoes: Option<Arc<Mutex<Echoes>>>,
     /// Where this node has a sender that relays.
     pub relay: Option<Relay>,
+    /// Where this node keeps what the cores of others remember. Without it, sessions take no books.
+    pub books: Option<Arc<dyn Books>>,
 }

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::core::Core;
 use crate::node::Node;
+use crate::support::core::Core;
 
 #[test]
 fn a_core_that_takes_no_commands_is_told_and_waited_for() {

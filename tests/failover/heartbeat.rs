@@ -4,9 +4,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::SOON;
-use crate::core::{Core, NOTIFYING};
+use crate::core::NOTIFYING;
 use crate::linked::{ENABLE, HEARTBEAT, Linked};
 use crate::node::Node;
+use crate::support::core::Core;
 use crate::support::master::handover;
 use crate::support::process::Running;
 use crate::support::proxy::{Direction, Weather};

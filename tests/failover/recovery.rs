@@ -4,8 +4,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 
 use crate::SOON;
-use crate::core::{self, Core, NOTIFYING};
+use crate::core::{self, NOTIFYING};
 use crate::node::Node;
+use crate::support::core::Core;
 use crate::support::wait::until_within;
 
 /// Settings of a core that begins with the switches that it had at its end.

@@ -266,7 +266,7 @@ impl Process {
                         }
                     }
                     Event::Goodbye(reason) => sealed.leaving = Some(reason),
-                    Event::Heartbeat(..) => {}
+                    Event::Heartbeat(_) | Event::Taken | Event::Heading(_) | Event::Record(_) | Event::Answered(_) => {}
                     Event::Dropped(dropped) => panic!("{dropped}"),
                 }
             }

@@ -125,8 +125,8 @@ impl Cast {
             Act::Start(who) => self.daemon(who).start(),
             Act::KillCore => {
                 let mut core = self.core.take().expect("it runs");
-                core.process.signal(Signal::SIGKILL);
-                core.process.wait();
+                core.process().signal(Signal::SIGKILL);
+                core.process().wait();
                 fs::remove_file(core.status_file()).unwrap();
             }
             Act::StartCore => self.core = Some(start_core(&self.standbys[0].directory.join("core"))),

@@ -4,6 +4,7 @@
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
 pub mod client;
+pub mod core;
 pub mod disk;
 pub mod fifo;
 pub mod master;

@@ -1,25 +1,21 @@
-//! A real Nagios 4 in a directory of its own.
+//! A real Nagios 4 that checks, and what it shows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::BufReader;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use nagios::status::{BlockKind, StatusReader};
 use nagios::{Flavour, Object};
 
-use super::process::{Running, understudy_ocsp};
+use super::core::{Core, always};
+use super::process::understudy_ocsp;
 use super::wait;
-
-/// The real program; `make test` installs it.
-const NAGIOS4: &str = "/usr/sbin/nagios4";
 
 /// What most sites strip from outputs in macros.
 pub const ILLEGAL_MACRO_OUTPUT_CHARS: &str = "`~$&|'\"<>";
-
-const DAYS: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// The lines of the README for `ocsp_command` and `ochp_command`.
 const SERVICE_COMMAND: &str = "service '$HOSTNAME$' '$SERVICEDESC$' '$SERVICESTATEID$' '$SERVICEOUTPUT$' \
@@ -40,10 +36,7 @@ pub struct Objects {
 }
 
 /// A running core.
-pub struct Nagios4 {
-    directory: PathBuf,
-    pub process: Running,
-}
+pub struct Nagios4(Core);
 
 /// What a status file says of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,28 +51,14 @@ impl Nagios4 {
     /// Starts a core in `directory`. `settings` are added to its main configuration, `commands` are `name` and `line`.
     #[track_caller]
     pub fn start(directory: &Path, objects: &Objects, settings: &str, commands: &[(&str, &str)]) -> Self {
-        assert!(Path::new(NAGIOS4).exists(), "{NAGIOS4} is missing: apt-get install nagios4-core");
-        fs::create_dir_all(directory.join("checkresults")).unwrap();
-        fs::write(directory.join("nagios.cfg"), main_config(directory, settings)).unwrap();
-        fs::write(directory.join("objects.cfg"), object_config(objects, commands)).unwrap();
-        let process = Running::start(Command::new(NAGIOS4).arg(directory.join("nagios.cfg")));
-        let core = Nagios4 { directory: directory.to_owned(), process };
+        let settings = format!(
+            "illegal_macro_output_chars={ILLEGAL_MACRO_OUTPUT_CHARS}\nretain_state_information=0\nlog_external_commands=0\n\
+             execute_service_checks=1\nexecute_host_checks=1\n{settings}"
+        );
+        let mut core = Core::new(directory, &settings, &object_config(objects, commands));
+        core.launch();
         wait::until("the core's status file", || core.status_file().exists().then_some(()));
-        core
-    }
-
-    pub fn main_config(&self) -> PathBuf {
-        self.directory.join("nagios.cfg")
-    }
-
-    pub fn status_file(&self) -> PathBuf {
-        self.directory.join("status.dat")
-    }
-
-    /// Writes one external command.
-    #[track_caller]
-    pub fn command(&self, command: &str) {
-        fs::write(self.directory.join("nagios.cmd"), format!("[1] {command}\n")).unwrap();
+        Nagios4(core)
     }
 
     /// What its status file says of every object that was checked.
@@ -106,6 +85,20 @@ impl Nagios4 {
     }
 }
 
+impl Deref for Nagios4 {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.0
+    }
+}
+
+impl DerefMut for Nagios4 {
+    fn deref_mut(&mut self) -> &mut Core {
+        &mut self.0
+    }
+}
+
 /// Settings and commands for a core that hands every result over to the sender whose files are in `directory`.
 pub fn obsessing(directory: &Path) -> (String, [(&'static str, String); 2]) {
     let program = understudy_ocsp();
@@ -118,37 +111,17 @@ pub fn obsessing(directory: &Path) -> (String, [(&'static str, String); 2]) {
     (settings.to_owned(), [("understudy-service", service), ("understudy-host", host)])
 }
 
-fn main_config(directory: &Path, settings: &str) -> String {
-    let path = directory.display();
-    let owner = nix::unistd::User::from_uid(nix::unistd::Uid::current()).unwrap().unwrap();
-    let group = nix::unistd::Group::from_gid(nix::unistd::Gid::current()).unwrap().unwrap();
-    format!(
-        "log_file={path}/nagios.log\ncfg_file={path}/objects.cfg\nobject_cache_file={path}/objects.cache\n\
-         precached_object_file={path}/objects.precache\nstatus_file={path}/status.dat\nstatus_update_interval=1\n\
-         command_file={path}/nagios.cmd\nquery_socket={path}/nagios.qh\nlock_file={path}/nagios.lock\n\
-         temp_file={path}/nagios.tmp\ntemp_path={path}\ncheck_result_path={path}/checkresults\n\
-         state_retention_file={path}/retention.dat\nlog_archive_path={path}\n\
-         nagios_user={}\nnagios_group={}\n\
-         illegal_macro_output_chars={ILLEGAL_MACRO_OUTPUT_CHARS}\n\
-         check_external_commands=1\ninterval_length=1\nretain_state_information=0\ncheck_for_updates=0\n\
-         check_service_freshness=0\ncheck_host_freshness=0\nenable_notifications=0\n\
-         passive_host_checks_are_soft=1\nlog_passive_checks=0\nservice_inter_check_delay_method=n\n\
-         host_inter_check_delay_method=n\ncached_host_check_horizon=0\nlog_external_commands=0\n{settings}",
-        owner.name, group.name
-    )
-}
-
 fn object_config(objects: &Objects, commands: &[(&str, &str)]) -> String {
     let Objects { hosts, services_per_host, check, interval } = objects;
     let mut text = format!(
         "define command {{\n command_name check\n command_line /bin/sh {} $ARG1$ $ARG2$ $ARG3$\n}}\n\
-         define timeperiod {{\n timeperiod_name always\n alias always\n{}}}\n\
+         {}\
          define command {{\n command_name notify\n command_line /bin/true\n}}\n\
          define contact {{\n contact_name nobody\n host_notification_period always\n \
          service_notification_period always\n host_notification_commands notify\n \
          service_notification_commands notify\n}}\n",
         check.display(),
-        DAYS.map(|day| format!(" {day} 00:00-24:00\n")).concat()
+        always()
     );
     for (name, line) in commands {
         write!(text, "define command {{\n command_name {name}\n command_line {line}\n}}\n").unwrap();

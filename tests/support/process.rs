@@ -81,6 +81,11 @@ impl Running {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Whether any process of its group is still there.
+    pub fn has_group(&self) -> bool {
+        killpg(self.pid(), None).is_ok()
+    }
+
     /// Ends it as an init system does.
     #[track_caller]
     pub fn terminate(&mut self) -> ExitStatus {

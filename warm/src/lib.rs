@@ -11,17 +11,27 @@
 //! | [`settings`] | whom this node is warm for, and with which core |
 //! | [`shelves`] | the books of other nodes, in memory and on disk |
 //! | [`sides`] | what this node's core shows beside the book of the peer, and whose memory counts |
+//! | [`mirroring`] | what people did on the node in charge, done again on this core |
 //! | [`resync`] | what this core lacks, brought to it while it does not notify |
+//! | [`needs`] | what a core must be, and who this daemon must be, for all this |
+//! | [`handing_over`] | how a running core is given a memory |
+//! | [`takeover`] | what it is given before it notifies |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
+pub mod handing_over;
+pub mod mirroring;
+pub mod needs;
 pub mod resync;
 pub mod settings;
 pub mod shelves;
 pub mod sides;
+pub mod takeover;
 pub mod warmth;
 
 mod stored;
+mod warm;
 
 pub use settings::Settings;
 pub use shelves::Shelves;
 pub use sides::Sides;
+pub use warm::{Ended, Warm};

@@ -11,6 +11,7 @@
 //! **Invariant:** bounded by [`MAX_NODES`], each of them by [`book::shelf::MAX_OBJECTS`] and [`book::shelf::MAX_BYTES`], and on
 //! the disk by twice what a whole book takes and [`MIN_REWRITE`].
 
+mod books;
 mod disk;
 mod keeping;
 
@@ -28,6 +29,7 @@ use book::{Record, Shelf};
 use nsca::sealed::NodeName;
 use tokio::sync::watch;
 
+pub(crate) use disk::file_name;
 use disk::{Disk, Signal};
 use keeping::Kept;
 
@@ -61,10 +63,20 @@ pub enum Amiss {
     Take(#[from] TakeError),
 }
 
+/// What nodes have answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// How many answers there were.
+    pub number: u64,
+    /// With how many results the last of them came.
+    pub shown: u32,
+}
+
 /// The books of other nodes. Dropping it writes what is not written yet.
 pub struct Shelves {
     shared: Arc<Shared>,
     changes: watch::Sender<u64>,
+    answers: watch::Sender<Answers>,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -90,7 +102,7 @@ impl Shelves {
     /// # Errors
     /// The directory cannot be made or read. A file that cannot be read is forgotten, and logged.
     pub fn open(state_directory: &Path) -> Result<Arc<Self>, OpenError> {
-        let directory = state_directory.join("books");
+        let directory = directory(state_directory);
         let failed = |error| OpenError { directory: directory.clone(), error };
         let disk = Disk::open(directory.clone()).map_err(failed)?;
         let nodes = disk.read().map_err(failed)?;
@@ -104,7 +116,12 @@ impl Shelves {
             signal: Signal::default(),
         });
         let writer = disk.start(shared.clone()).map_err(failed)?;
-        Ok(Arc::new(Shelves { shared, changes: watch::Sender::new(0), writer: Mutex::new(Some(writer)) }))
+        Ok(Arc::new(Shelves {
+            shared,
+            changes: watch::Sender::new(0),
+            answers: watch::Sender::default(),
+            writer: Mutex::new(Some(writer)),
+        }))
     }
 
     /// Gives the shelf of `node` to `read`, which is to be short: a session may wait for it. None if there is none.
@@ -122,6 +139,11 @@ impl Shelves {
     /// Changes whenever something has arrived from anyone.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Changes whenever a node has answered what was wanted of it.
+    pub fn answers(&self) -> watch::Receiver<Answers> {
+        self.answers.subscribe()
     }
 
     /// A node begins its whole book.
@@ -195,6 +217,11 @@ impl Shared {
     fn nodes(&self) -> MutexGuard<'_, BTreeMap<NodeName, Node>> {
         lock(&self.nodes)
     }
+}
+
+/// Where files about other nodes are.
+pub(crate) fn directory(state_directory: &Path) -> PathBuf {
+    state_directory.join("books")
 }
 
 /// Nothing that is done under these locks can panic half-way.

@@ -32,7 +32,7 @@ use std::io::{self, BufReader, Read};
 
 use book::record::{MAX_RECORD_BYTES, Record};
 use book::shelf::Heading;
-use book::{Activity, Shelf};
+use book::{Activity, Book, Shelf};
 use nsca::sealed::NodeName;
 
 const MAGIC: [u8; 16] = *b"understudy book\0";
@@ -63,8 +63,17 @@ pub(crate) enum ReadError {
     Io(#[from] io::Error),
 }
 
-/// All of a book as the bytes of a new file.
+/// All of a shelf as the bytes of a new file.
 pub(crate) fn whole(node: &NodeName, shelf: &Shelf) -> Vec<u8> {
+    file(node, shelf.book(), |out| put_heading(shelf, out))
+}
+
+/// The same for a book alone.
+pub(crate) fn records(node: &NodeName, book: &Book) -> Vec<u8> {
+    file(node, book, |_| ())
+}
+
+fn file(node: &NodeName, book: &Book, put_end: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = Vec::from(MAGIC);
     out.extend_from_slice(&VERSION.to_be_bytes());
     let crc_at = out.len();
@@ -72,8 +81,8 @@ pub(crate) fn whole(node: &NodeName, shelf: &Shelf) -> Vec<u8> {
     out.push(u8::try_from(node.as_bytes().len()).expect("a node's name has up to 255 bytes"));
     out.extend_from_slice(node.as_bytes());
     let start = out.len();
-    shelf.book().whole().for_each(|record| put_record(&record, &mut out));
-    put_heading(shelf, &mut out);
+    book.whole().for_each(|record| put_record(&record, &mut out));
+    put_end(&mut out);
     let base = (out.len() - start) as u64;
     out[crc_at + 4..crc_at + 12].copy_from_slice(&base.to_be_bytes());
     let crc = crc32fast::hash(&out[crc_at + 4..start]);

@@ -100,13 +100,14 @@ pub(super) fn client() -> (Client, Now) {
 fn ends(hello: Hello) -> (Client, Server, Now) {
     let now = Now { instant: Instant::now(), unix_us: i64::from(NOW) * 1_000_000 };
     let (psk, init) = (Psk::new([7; 32]), Init { iv: marked_iv(&[9; MARKED_RANDOM_BYTES]), timestamp: NOW });
-    let settings = ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER };
+    let settings = ClientSettings { hello, core: CoreVerdict::Alive, stale_after: STALE_AFTER, books: true };
     let client = Client::new(&psk, &init, settings, Ephemeral::new([1; 32]), now);
     let settings = ServerSettings {
         node: name(DESTINATION),
         window: Window::default(),
         core: CoreVerdict::Alive,
         stale_after: STALE_AFTER,
+        books: true,
     };
     (client, Server::new(&psk, &init, settings, Ephemeral::new([2; 32]), now), now)
 }

@@ -7,13 +7,13 @@
 use nagios::command::Order;
 use nagios::remark::Downtime;
 
-use super::{Page, Triggers};
+use super::plan::{Page, Triggers};
 use crate::book::Book;
 
 /// The number of this core for each downtime of the master, if it has it.
 pub(super) fn triggers(wanted: &Book, shown: &Book) -> Triggers {
     let mut triggers = Triggers::new();
-    for (object, entry) in wanted.entries() {
+    for (object, entry) in wanted.entries().filter(|(_, entry)| !entry.downtimes.is_empty()) {
         let shown = shown.entry(object).map_or(&[][..], |shown| &shown.downtimes);
         for downtime in &entry.downtimes {
             triggers.insert(downtime.id, shown.iter().find(|other| is_it(downtime, other)).map(|other| other.id));
@@ -76,15 +76,37 @@ fn rest_of(downtime: &Downtime) -> Option<Downtime> {
     Some(Downtime { start, end, fixed: true, triggered_by: 0, ..downtime.clone() })
 }
 
-/// Whether `shown` is what became of the master's `wanted`.
-fn is_it(wanted: &Downtime, shown: &Downtime) -> bool {
-    is_same(wanted, shown) || rest_of(wanted).is_some_and(|rest| is_same(&rest, shown))
+/// Those of `shown` that both have, as they are remembered.
+pub(super) fn both_have(wanted: &[Downtime], shown: &[Downtime]) -> Vec<Downtime> {
+    let mut both = Vec::new();
+    for downtime in shown.iter().filter(|downtime| wanted.iter().any(|other| is_it(other, downtime))) {
+        remember(&mut both, downtime);
+    }
+    both
+}
+
+/// Whether one is what became of the other, on whichever node it was made first.
+fn is_it(a: &Downtime, b: &Downtime) -> bool {
+    is_same(a, b) || is_rest(a, b) || is_rest(b, a)
+}
+
+/// Whether `rest` can be what [`rest_of`] made of `flexible` when that was in effect.
+fn is_rest(flexible: &Downtime, rest: &Downtime) -> bool {
+    !flexible.fixed
+        && rest.fixed
+        && (flexible.start..=flexible.end).contains(&rest.start)
+        && rest.end.saturating_sub(rest.start) == flexible.duration
+        && is_same_remark(flexible, rest)
 }
 
 fn is_same(a: &Downtime, b: &Downtime) -> bool {
-    (a.entered, a.start, a.end, a.fixed) == (b.entered, b.start, b.end, b.fixed)
+    (a.start, a.end, a.fixed) == (b.start, b.end, b.fixed)
         && (a.fixed || a.duration == b.duration)
-        && (&a.author, &a.text) == (&b.author, &b.text)
+        && is_same_remark(a, b)
+}
+
+fn is_same_remark(a: &Downtime, b: &Downtime) -> bool {
+    (a.entered, &a.author, &a.text) == (b.entered, &b.author, &b.text)
 }
 
 fn schedule(downtime: &Downtime, triggered_by: u64) -> Order {

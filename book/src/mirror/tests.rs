@@ -1,9 +1,13 @@
 //! A core that does what it is told, beside a book.
 
-use super::*;
-use nagios::HostName;
-use nagios::memory::Switches;
+use nagios::memory::{Acknowledgement, Switches};
+use nagios::remark::{Comment, CommentKind, Downtime, RemarkText};
+use nagios::{HostName, Memory, Object};
 use proptest::prelude::*;
+
+use super::plan::is_same_comment;
+use super::*;
+use crate::entry::{Change, Entry};
 
 const NOW: i64 = 1000;
 
@@ -237,20 +241,55 @@ fn switches_follow_what_operators_changed() {
     assert_eq!(settle(&wanted, &one(Entry::default()), &mut Book::default()).1, [], "configurations may differ");
 }
 
+/// What `mirror` has a core told that shows `shown` in a file of `created`, by a book that is in charge.
+fn told(mirror: &mut Mirror, wanted: &Book, shown: &Book, created: i64) -> Vec<ObjectCommand> {
+    mirror.handle_sight(Sight { wanted, shown, created, program_start: 1 }, Charge::Peer, created)
+}
+
 #[test]
 fn a_slow_core_is_not_told_twice() {
     let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
     let own = one(Entry::default());
     let mut mirror = Mirror::new(Book::default(), NOW);
-    assert_eq!(
-        mirror.handle_picture(&wanted, &own, NOW + SETTLE - 1, NOW + SETTLE),
-        [],
-        "an earlier run may have told it"
-    );
-    assert_eq!(mirror.handle_picture(&wanted, &own, NOW + SETTLE, NOW + SETTLE).len(), 1);
-    assert_eq!(mirror.handle_picture(&wanted, &own, NOW + 60, NOW + 60), [], "it is still on its way");
-    assert_eq!(mirror.handle_picture(&wanted, &own, NOW + 600, NOW + 600).len(), 1, "it was lost");
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + SETTLE - 1), [], "an earlier run may have told it");
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + SETTLE).len(), 1);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + 600), [], "it is not written yet");
+    assert!(mirror.is_waiting());
+    mirror.handle_written(NOW + 600);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + 660), [], "it is still on its way");
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + 600 + REISSUE).len(), 1, "it was lost");
     assert_eq!(mirror.carried().len(), 1);
+}
+
+#[test]
+fn what_changes_its_mind_is_told_again() {
+    let switched = |on| {
+        let modified = Switches::NOTIFICATIONS;
+        let switches = Switches::ALL.with(modified, on);
+        one(Entry { memory: Memory { switches, modified, ..Memory::default() }, ..Entry::default() })
+    };
+    let (on, off) = (switched(true), switched(false));
+    let mut mirror = Mirror::new(Book::default(), NOW - SETTLE);
+    for (wanted, shown, time) in [(&off, &on, NOW), (&on, &off, NOW + SETTLE), (&off, &on, NOW + 2 * SETTLE)] {
+        assert_eq!(told(&mut mirror, wanted, shown, time).len(), 1);
+        mirror.handle_written(time);
+        assert_eq!(told(&mut mirror, wanted, shown, time + 1).len(), 0);
+    }
+}
+
+#[test]
+fn what_a_core_took_with_it_is_told_the_next_one() {
+    let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
+    let own = one(Entry::default());
+    let mut mirror = Mirror::new(Book::default(), NOW - SETTLE);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW).len(), 1);
+    mirror.handle_written(NOW);
+    let mut restarted = |created| {
+        let sight = Sight { wanted: &wanted, shown: &own, created, program_start: NOW + 5 };
+        mirror.handle_sight(sight, Charge::Peer, created).len()
+    };
+    assert_eq!(restarted(NOW + 6), 0, "it may have found it in its command file");
+    assert_eq!(restarted(NOW + 5 + SETTLE), 1);
 }
 
 #[test]
@@ -260,10 +299,166 @@ fn much_comes_in_pieces() {
     let wanted = book(&names.iter().map(|name| (name.as_str(), entry.clone())).collect::<Vec<_>>());
     let own = book(&names.iter().map(|name| (name.as_str(), Entry::default())).collect::<Vec<_>>());
     let mut mirror = Mirror::new(Book::default(), NOW - SETTLE);
-    let first = mirror.handle_picture(&wanted, &own, NOW, NOW);
+    let first = told(&mut mirror, &wanted, &own, NOW);
     assert_eq!(first.len(), MAX_COMMANDS);
+    mirror.handle_written(NOW);
     let shown = obey(&own, &first, &mut 0);
-    assert_eq!(mirror.handle_picture(&wanted, &shown, NOW + 1, NOW + 1).len(), 5);
+    assert_eq!(told(&mut mirror, &wanted, &shown, NOW + 1).len(), 5);
+}
+
+/// Two cores, each beside a mirror that knows the other's book.
+struct Pair {
+    books: [Book; 2],
+    mirrors: [Mirror; 2],
+    next_id: u64,
+    time: i64,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let mirror = || Mirror::new(Book::default(), NOW - SETTLE);
+        let empty = || one(Entry::default());
+        Pair { books: [empty(), empty()], mirrors: [mirror(), mirror()], next_id: 100, time: NOW }
+    }
+
+    /// Both look until neither has anything to do, `in_charge` being in charge. How many commands that took.
+    fn settle(&mut self, in_charge: usize) -> usize {
+        let mut total = 0;
+        for round in 0.. {
+            assert!(round < 6, "it does not come to an end");
+            let told: usize = [0, 1].into_iter().map(|node| self.look(node, in_charge)).sum();
+            if told == 0 {
+                return total;
+            }
+            total += told;
+        }
+        unreachable!("it ends before");
+    }
+
+    fn look(&mut self, node: usize, in_charge: usize) -> usize {
+        self.time += 1;
+        let charge = if node == in_charge { Charge::Own } else { Charge::Peer };
+        let [wanted, shown] = [&self.books[1 - node], &self.books[node]];
+        let sight = Sight { wanted, shown, created: self.time, program_start: 1 };
+        let commands = self.mirrors[node].handle_sight(sight, charge, self.time);
+        self.mirrors[node].handle_written(self.time);
+        self.books[node] = obey(shown, &commands, &mut self.next_id);
+        commands.len()
+    }
+
+    fn change(&mut self, node: usize, change: impl FnOnce(&mut Entry)) {
+        let mut entry = self.entry(node).clone();
+        change(&mut entry);
+        self.books[node].apply(Record::Whole(host("a"), Change::whole(&entry))).unwrap();
+    }
+
+    fn entry(&self, node: usize) -> &Entry {
+        self.books[node].entry(&host("a")).unwrap()
+    }
+
+    /// The texts of comments and downtimes, and whether there is an acknowledgement.
+    fn seen(&self, node: usize) -> (Vec<String>, Vec<String>, bool) {
+        let entry = self.entry(node);
+        let words = |text: &RemarkText| String::from_utf8(text.as_bytes().to_vec()).unwrap();
+        let mut comments: Vec<String> = entry.comments.iter().map(|comment| words(&comment.text)).collect();
+        let mut downtimes: Vec<String> = entry.downtimes.iter().map(|downtime| words(&downtime.text)).collect();
+        comments.sort();
+        downtimes.sort();
+        (comments, downtimes, entry.memory.acknowledgement.is_some())
+    }
+
+    fn restart_daemon(&mut self, node: usize) {
+        self.mirrors[node] = Mirror::new(self.mirrors[node].carried().clone(), self.time - SETTLE);
+    }
+}
+
+const MASTER: usize = 0;
+const STANDBY: usize = 1;
+
+fn all_of(comments: &[&str], downtimes: &[&str], acknowledged: bool) -> (Vec<String>, Vec<String>, bool) {
+    let texts = |all: &[&str]| all.iter().map(ToString::to_string).collect();
+    (texts(comments), texts(downtimes), acknowledged)
+}
+
+/// A master that was in charge with two comments, a downtime and an acknowledgement, and fell.
+fn fallen() -> Pair {
+    let mut pair = Pair::new();
+    for node in [MASTER, STANDBY] {
+        pair.change(node, |entry| entry.memory = problem());
+    }
+    pair.change(MASTER, |entry| {
+        entry.comments = vec![comment(1, "stays"), comment(2, "ends")];
+        entry.downtimes = vec![downtime(3, "ends")];
+        entry.memory.acknowledgement = Some(Acknowledgement::Normal);
+    });
+    assert_eq!(pair.settle(MASTER), 4);
+    assert_eq!(pair.seen(STANDBY), pair.seen(MASTER));
+    pair
+}
+
+#[test]
+fn what_ended_on_the_active_standby_ends_on_the_master_when_it_is_back() {
+    let mut pair = fallen();
+    // Nobody looks on the master.
+    pair.change(STANDBY, |entry| {
+        entry.comments.retain(|comment| comment.text == text("stays"));
+        entry.comments.push(comment(50, "new"));
+        entry.downtimes.clear();
+        entry.memory.acknowledgement = None;
+    });
+    pair.look(STANDBY, STANDBY);
+    pair.restart_daemon(MASTER);
+    // The master's core remembers what it had, and in the meantime somebody says something there.
+    pair.change(MASTER, |entry| entry.comments.push(comment(60, "made on the master")));
+    assert_eq!(pair.settle(STANDBY), 4);
+    assert_eq!(pair.seen(MASTER), all_of(&["made on the master", "new", "stays"], &[], false));
+    assert_eq!(pair.seen(STANDBY), all_of(&["new", "stays"], &[], false), "the one in charge is left alone");
+    // It is handed back, and nothing comes again.
+    assert_eq!(pair.settle(MASTER), 1);
+    assert_eq!(pair.seen(STANDBY), pair.seen(MASTER));
+    // What was made on the standby can be ended on the master.
+    pair.change(MASTER, |entry| entry.comments.retain(|comment| comment.text != text("new")));
+    assert_eq!(pair.settle(MASTER), 1);
+    assert_eq!(pair.seen(STANDBY), all_of(&["made on the master", "stays"], &[], false));
+    assert_eq!(pair.settle(STANDBY) + pair.settle(MASTER), 0);
+}
+
+#[test]
+fn what_a_killed_master_forgot_comes_back_from_the_standby() {
+    let mut pair = fallen();
+    pair.change(MASTER, |entry| *entry = Entry { memory: problem(), ..Entry::default() });
+    assert_eq!(pair.settle(STANDBY), 4);
+    assert_eq!(pair.seen(MASTER), pair.seen(STANDBY));
+    assert_eq!(pair.seen(MASTER), all_of(&["ends", "stays"], &["ends"], true));
+}
+
+#[test]
+fn what_the_standby_never_had_is_not_ended_on_the_master() {
+    let mut pair = fallen();
+    // The standby does not hear of this, or loses what it had, and takes over.
+    pair.change(MASTER, |entry| entry.comments.push(comment(70, "late")));
+    pair.change(STANDBY, |entry| entry.comments.clear());
+    pair.look(MASTER, MASTER);
+    assert_eq!(pair.settle(STANDBY), 0);
+    assert_eq!(pair.seen(MASTER).0, ["ends", "late", "stays"]);
+    pair.time += REISSUE;
+    assert_eq!(pair.settle(MASTER), 3);
+    assert_eq!(pair.seen(STANDBY), pair.seen(MASTER));
+}
+
+#[test]
+fn what_is_left_of_a_downtime_is_the_same_one_when_it_comes_back() {
+    let mut pair = Pair::new();
+    let flexible = Downtime { fixed: false, duration: 600, ..downtime(1, "flexible") };
+    let begun = Downtime { in_effect: true, began: 960, ..flexible.clone() };
+    pair.change(MASTER, |entry| entry.downtimes = vec![begun]);
+    assert_eq!(pair.settle(MASTER), 1);
+    // The master was killed, and does not know that it has begun.
+    pair.change(MASTER, |entry| entry.downtimes = vec![flexible]);
+    assert_eq!(pair.settle(STANDBY), 0);
+    pair.change(STANDBY, |entry| entry.downtimes.clear());
+    assert_eq!(pair.settle(STANDBY), 1);
+    assert_eq!(pair.seen(MASTER).1, Vec::<String>::new());
 }
 
 /// Entries of few remarks, so that many agree.
@@ -313,5 +508,86 @@ proptest! {
         prop_assert_eq!(entry.downtimes.iter().any(|downtime| downtime.text == text("made here")), own_words == 1);
         let again = settle(&one(second), &shown, &mut carried);
         prop_assert_eq!(again.1, []);
+    }
+}
+
+/// What happens to two nodes.
+#[derive(Clone, Debug)]
+enum Happening {
+    Comment(usize, &'static str),
+    Downtime(usize, &'static str),
+    /// The newest comment and downtime there.
+    End(usize),
+    Acknowledge(usize, bool),
+    Look(usize),
+    RestartDaemon(usize),
+    HandOver,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let words = || proptest::sample::select(vec!["x", "y", "z"]);
+    prop_oneof![
+        2 => (0..2_usize, words()).prop_map(|(node, words)| Happening::Comment(node, words)),
+        2 => (0..2_usize, words()).prop_map(|(node, words)| Happening::Downtime(node, words)),
+        2 => (0..2_usize).prop_map(Happening::End),
+        2 => (0..2_usize, any::<bool>()).prop_map(|(node, on)| Happening::Acknowledge(node, on)),
+        4 => (0..2_usize).prop_map(Happening::Look),
+        1 => (0..2_usize).prop_map(Happening::RestartDaemon),
+        1 => Just(Happening::HandOver),
+    ]
+}
+
+proptest! {
+    /// Whatever people do on both, whoever is in charge: it comes to an end with everything that the one in charge has on the
+    /// other one too, once.
+    #[test]
+    fn nothing_goes_to_and_fro(happenings in proptest::collection::vec(happening(), 0..40)) {
+        let (mut pair, mut in_charge) = (Pair::new(), MASTER);
+        for node in [MASTER, STANDBY] {
+            pair.change(node, |entry| entry.memory = problem());
+        }
+        for (number, happening) in (1..).zip(happenings) {
+            match happening {
+                Happening::Comment(node, words) => pair.change(node, |entry| {
+                    entry.comments.retain(|comment| comment.text != text(words));
+                    entry.comments.push(comment(number, words));
+                }),
+                Happening::Downtime(node, words) => pair.change(node, |entry| {
+                    entry.downtimes.retain(|downtime| downtime.text != text(words));
+                    entry.downtimes.push(Downtime { end: 1_000_000, ..downtime(number, words) });
+                }),
+                Happening::End(node) => pair.change(node, |entry| {
+                    entry.comments.pop();
+                    entry.downtimes.pop();
+                }),
+                Happening::Acknowledge(node, on) => pair.change(node, |entry| {
+                    entry.memory.acknowledgement = on.then_some(Acknowledgement::Normal);
+                }),
+                Happening::Look(node) => drop(pair.look(node, in_charge)),
+                Happening::RestartDaemon(node) => pair.restart_daemon(node),
+                Happening::HandOver => {
+                    pair.time += REISSUE;
+                    pair.settle(in_charge);
+                    in_charge = 1 - in_charge;
+                }
+            }
+        }
+        pair.time += REISSUE;
+        let before = pair.seen(in_charge);
+        pair.settle(in_charge);
+        prop_assert_eq!(&pair.seen(in_charge), &before, "the one in charge is left alone");
+        let (comments, downtimes, acknowledged) = pair.seen(1 - in_charge);
+        for (all, those) in [(&comments, &before.0), (&downtimes, &before.1)] {
+            for words in those {
+                prop_assert_eq!(all.iter().filter(|other| *other == words).count(), 1);
+            }
+        }
+        prop_assert!(acknowledged || !before.2);
+        pair.time += REISSUE;
+        prop_assert_eq!(pair.settle(in_charge), 0);
+        pair.settle(1 - in_charge);
+        let settled = [pair.seen(0), pair.seen(1)];
+        prop_assert_eq!(&settled[0], &settled[1], "each has everything that the other has");
+        prop_assert_eq!(pair.settle(in_charge) + pair.settle(1 - in_charge), 0);
     }
 }

@@ -9,7 +9,7 @@ use book::handover::{Action, Handover, Outcome, Settings};
 use book::inherit::{Inheritance, inherit, is_taken};
 use nagios::memory::{Acknowledgement, States};
 use nagios::retention::{PartialFile, rewrite};
-use nagios::{Memory, Object, StateType, Timestamp};
+use nagios::{Memory, ModeCommand, Object, StateType, Timestamp};
 use nix::sys::signal::Signal;
 
 use crate::core::{Core, FLAVOUR, host, now, object, wait_for};
@@ -22,6 +22,8 @@ pub(crate) fn hand_over(core: &Core, book: &Book) -> Outcome {
         program_start: Some(program_start),
         save_interval: Some(Duration::from_secs(3600)),
         status_interval: Duration::from_secs(10),
+        enables: true,
+        latest: None,
     };
     let clock = || Timestamp::from(SystemTime::now());
     let mut handover = Handover::new(settings, clock());
@@ -37,9 +39,10 @@ pub(crate) fn hand_over(core: &Core, book: &Book) -> Outcome {
                     handover.handle_placed(placed.is_ok(), clock());
                 }
                 Action::Issue(commands) => {
-                    core.write(&commands.lines(clock()));
+                    core.write(&lines(commands));
                     handover.handle_issued(clock());
                 }
+                Action::Withdraw => panic!("the core takes commands"),
                 Action::PutBack => assert!(!core.retention().put_back().unwrap(), "the core has saved"),
                 Action::Finish(how) => outcome = Some(how),
             }
@@ -56,6 +59,12 @@ pub(crate) fn hand_over(core: &Core, book: &Book) -> Outcome {
         outcome.is_some()
     });
     outcome.unwrap()
+}
+
+fn lines(commands: &[ModeCommand]) -> Vec<u8> {
+    let mut lines = Vec::new();
+    commands.iter().for_each(|command| command.encode(Timestamp::from_seconds(now()), &mut lines));
+    lines
 }
 
 fn patches(core: &Core, book: &Book, file: &mut PartialFile) -> BTreeMap<Object, Memory> {
@@ -182,7 +191,8 @@ fn an_owed_recovery_is_sent_late() {
     let mut file = PartialFile::new(FLAVOUR);
     file.push(&object("once"), &patch);
     standby.retention().replace(&file.into_bytes()).unwrap();
-    standby.write(&book::handover::Commands::ReadSaveEnable.lines(Timestamp::from_seconds(now())));
+    use ModeCommand::{EnableNotifications, ReadStateInformation, SaveStateInformation};
+    standby.write(&lines(&[ReadStateInformation, SaveStateInformation, EnableNotifications]));
     wait_for("the core to save", || !standby.retention().is_ours().unwrap());
     standby.retention().put_back().unwrap();
     standby.result("once", 0, time + 1);

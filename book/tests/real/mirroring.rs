@@ -1,6 +1,6 @@
 //! What operators did on the master appears on the standby, once.
 
-use book::mirror::{Mirror, SETTLE};
+use book::mirror::{Charge, Mirror, SETTLE, Sight};
 use book::{Book, verify};
 use nagios::memory::{Acknowledgement, Switches};
 use nix::sys::signal::Signal;
@@ -15,13 +15,16 @@ fn settle(mirror: &mut Mirror, master: &Core, standby: &Core) -> usize {
         // Pictures of later seconds show what was done before.
         let wanted = after(master, latest);
         let own = after(standby, latest);
-        let commands = mirror.handle_picture(&wanted.book, &own.book, own.created, own.created);
+        let (created, program_start) = (own.created, own.program_start);
+        let sight = Sight { wanted: &wanted.book, shown: &own.book, created, program_start };
+        let commands = mirror.handle_sight(sight, Charge::Peer, created);
         if commands.is_empty() {
             return told;
         }
         let mut lines = Vec::new();
         commands.iter().for_each(|command| command.encode(FLAVOUR, &mut lines));
         standby.write(&lines);
+        mirror.handle_written(now());
         told += commands.len();
         latest = now() + 1;
     }

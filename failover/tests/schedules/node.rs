@@ -211,5 +211,6 @@ fn opposite(command: ModeCommand) -> ModeCommand {
         C::StartObsessingOverHosts => C::StopObsessingOverHosts,
         C::StopObsessingOverHosts => C::StartObsessingOverHosts,
         C::SaveStateInformation => C::SaveStateInformation,
+        C::ReadStateInformation | C::SyncStateInformation => unreachable!("the machine hands no memory over"),
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::name::Name;
+
 /// Longest name of a host or service, in bytes. Cores take longer ones, NSCA's packet only 63 and 127.
 pub const MAX_NAME_BYTES: usize = 1024;
 
@@ -65,23 +67,23 @@ pub enum NameError {
 
 /// The `host_name` of a host in the core's configuration.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostName(Box<[u8]>);
+pub struct HostName(Name);
 
 /// The `service_description` of a service in the core's configuration.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServiceDescription(Box<[u8]>);
+pub struct ServiceDescription(Name);
 
 macro_rules! name_type {
     ($name:ident) => {
         impl $name {
             /// The name's bytes.
             pub fn as_bytes(&self) -> &[u8] {
-                &self.0
+                self.0.as_bytes()
             }
 
             /// The name as text; bytes that are not UTF-8 are shown as U+FFFD.
             pub fn to_string_lossy(&self) -> Cow<'_, str> {
-                String::from_utf8_lossy(&self.0)
+                String::from_utf8_lossy(self.as_bytes())
             }
         }
 
@@ -90,7 +92,7 @@ macro_rules! name_type {
 
             fn try_from(bytes: &[u8]) -> Result<Self, NameError> {
                 check_name(bytes)?;
-                Ok(Self(bytes.into()))
+                Ok(Self(Name::new(bytes)))
             }
         }
 
@@ -126,10 +128,12 @@ fn check_name(bytes: &[u8]) -> Result<(), NameError> {
     if bytes.len() > MAX_NAME_BYTES {
         return Err(NameError::TooLong { bytes: bytes.len() });
     }
-    match bytes.iter().find(|byte| byte.is_ascii_control() || **byte == b';') {
-        Some(&byte) => Err(NameError::Forbidden { byte }),
-        None => Ok(()),
+    let is_forbidden = |byte: &u8| byte.is_ascii_control() || *byte == b';';
+    // Looks at all of them, and so at many at a time.
+    if !bytes.iter().fold(false, |found, byte| found | is_forbidden(byte)) {
+        return Ok(());
     }
+    bytes.iter().copied().find(is_forbidden).map_or(Ok(()), |byte| Err(NameError::Forbidden { byte }))
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! What a plugin printed, on one line.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use bytes::{Bytes, BytesMut};
 
 /// What a plugin printed, in the **escaped single-line form** of the command files.
 ///
@@ -16,23 +19,57 @@ use std::fmt;
 ///
 /// **Invariant:** holds no NUL and no LF byte, so that no text can end a line.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PluginOutput(Vec<u8>);
+pub struct PluginOutput(Bytes);
+
+/// Makes outputs that share memory: of many, none is an allocation of its own.
+///
+/// As long as one of them lives, its neighbours' memory does, [`CHUNK_BYTES`] at most. Who keeps an output for long takes
+/// [its own copy](PluginOutput::detached).
+#[derive(Debug, Default)]
+pub struct Outputs(BytesMut);
+
+/// How much memory outputs share.
+const CHUNK_BYTES: usize = 16 << 10;
+
+impl Outputs {
+    /// What a plugin prints, with real newlines. Newlines and carriage returns at its end are trimmed, NULs dropped.
+    pub fn from_text(&mut self, text: &[u8]) -> PluginOutput {
+        self.make(trimmed(text), escape)
+    }
+
+    /// From bytes that are escaped already: a macro, a line of a command file.
+    ///
+    /// Kept byte for byte, except that a raw LF becomes `\n`, and NULs are dropped.
+    pub fn from_escaped(&mut self, bytes: &[u8]) -> PluginOutput {
+        self.make(bytes, keep_escaped)
+    }
+
+    /// What `append` makes of the text, which is at most twice as long.
+    fn make(&mut self, text: &[u8], append: fn(&[u8], &mut BytesMut)) -> PluginOutput {
+        let most = 2 * text.len();
+        if self.0.capacity() < most {
+            self.0.reserve(most.max(CHUNK_BYTES));
+        }
+        append(text, &mut self.0);
+        PluginOutput(self.0.split().freeze())
+    }
+}
 
 impl PluginOutput {
-    /// What a plugin prints, with real newlines. Newlines and carriage returns at its end are trimmed, NULs dropped.
+    /// As [`Outputs::from_text`], in memory of its own.
     pub fn from_text(text: &[u8]) -> Self {
-        let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0)).map_or(0, |last| last + 1);
-        let mut escaped = Vec::with_capacity(end + 16);
-        escape(&text[..end], &mut escaped);
-        Self(escaped)
+        let text = trimmed(text);
+        let mut escaped = BytesMut::with_capacity(text.len());
+        escape(text, &mut escaped);
+        Self(escaped.freeze())
     }
 
     /// From true texts, as a status file or a perfdata line tells them one by one.
     pub fn from_parts(output: &[u8], perfdata: &[u8], long_output: &[u8]) -> Self {
-        let mut escaped = Vec::with_capacity(output.len() + perfdata.len() + long_output.len() + 16);
+        let mut escaped = BytesMut::with_capacity(output.len() + perfdata.len() + long_output.len() + 3);
         escape(output, &mut escaped);
         if !perfdata.is_empty() {
-            escaped.push(b'|');
+            escaped.extend_from_slice(b"|");
             escape(perfdata, &mut escaped);
         }
         if !long_output.is_empty() {
@@ -41,33 +78,22 @@ impl PluginOutput {
         }
         if long_output.last().is_some_and(u8::is_ascii_whitespace) {
             // Cores strip blanks at the end of a command, and keep those in front of performance data, even of none.
-            escaped.push(b'|');
+            escaped.extend_from_slice(b"|");
         }
-        Self(escaped)
+        Self(escaped.freeze())
     }
 
-    /// From bytes that are escaped already: a macro, a line of a command file.
-    ///
-    /// Kept byte for byte, except that a raw LF becomes `\n`, and NULs are dropped.
+    /// As [`Outputs::from_escaped`], in memory of its own.
     pub fn from_escaped(bytes: &[u8]) -> Self {
-        if memchr::memchr2(0, b'\n', bytes).is_none() {
-            return Self(bytes.to_vec());
-        }
-        let mut escaped = Vec::with_capacity(bytes.len() + 16);
-        for &byte in bytes {
-            match byte {
-                b'\n' => {
-                    // A lone backslash would swallow the newline's own: `\`, `\n` would read as `\\`, `n`.
-                    if ends_in_lone_backslash(&escaped) {
-                        escaped.push(b'\\');
-                    }
-                    escaped.extend_from_slice(b"\\n");
-                }
-                _ if ends_lines(byte) => {}
-                _ => escaped.push(byte),
-            }
-        }
-        Self(escaped)
+        let mut escaped = BytesMut::with_capacity(bytes.len());
+        keep_escaped(bytes, &mut escaped);
+        Self(escaped.freeze())
+    }
+
+    /// A copy that shares its memory with nobody.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 
     /// The escaped single-line form.
@@ -76,8 +102,16 @@ impl PluginOutput {
     }
 
     /// The true text, with real newlines and single backslashes.
+    pub fn text(&self) -> Cow<'_, [u8]> {
+        match memchr::memchr(b'\\', &self.0) {
+            None => Cow::Borrowed(&self.0),
+            Some(_) => Cow::Owned(unescape(&self.0)),
+        }
+    }
+
+    /// As [`text`](Self::text), for who keeps it.
     pub fn to_text(&self) -> Vec<u8> {
-        unescape(&self.0)
+        self.text().into_owned()
     }
 }
 
@@ -105,7 +139,13 @@ pub fn unescape(bytes: &[u8]) -> Vec<u8> {
     text
 }
 
-fn escape(text: &[u8], escaped: &mut Vec<u8>) {
+/// Without what cannot be told from the end of the line.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let end = text.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r' | 0)).map_or(0, |last| last + 1);
+    &text[..end]
+}
+
+fn escape(text: &[u8], escaped: &mut BytesMut) {
     let mut rest = text;
     while let Some(at) = memchr::memchr3(b'\n', b'\\', 0, rest) {
         escaped.extend_from_slice(&rest[..at]);
@@ -117,6 +157,27 @@ fn escape(text: &[u8], escaped: &mut Vec<u8>) {
         rest = &rest[at + 1..];
     }
     escaped.extend_from_slice(rest);
+}
+
+fn keep_escaped(bytes: &[u8], escaped: &mut BytesMut) {
+    if memchr::memchr2(0, b'\n', bytes).is_none() {
+        escaped.extend_from_slice(bytes);
+        return;
+    }
+    let start = escaped.len();
+    for &byte in bytes {
+        match byte {
+            b'\n' => {
+                // A lone backslash would swallow the newline's own: `\`, `\n` would read as `\\`, `n`.
+                if ends_in_lone_backslash(&escaped[start..]) {
+                    escaped.extend_from_slice(b"\\");
+                }
+                escaped.extend_from_slice(b"\\n");
+            }
+            _ if ends_lines(byte) => {}
+            _ => escaped.extend_from_slice(&[byte]),
+        }
+    }
 }
 
 /// Bytes that end a line or a C string somewhere on the way to a core.

@@ -58,12 +58,12 @@ impl RetentionFile {
         self.try_replace(contents).map_err(|source| self.error("replace", source))
     }
 
-    /// Whether a partial file of ours is in its place: nobody has saved since.
+    /// Whether a partial file of ours is in its place: nobody has saved since, or, where the core removes it, read it.
     ///
     /// # Errors
     /// It cannot be read.
     pub fn is_ours(&self) -> Result<bool, RetentionError> {
-        begins_with_mark(&self.path).map_err(|source| self.error("read", source))
+        found(begins_with_mark(&self.path)).map(Option::unwrap_or_default).map_err(|source| self.error("read", source))
     }
 
     /// Puts the kept file back if a partial one is still in its place, and says whether it was. What was kept is gone then; if
@@ -269,6 +269,7 @@ mod tests {
         assert_eq!(fs::metadata(&site.file.path).unwrap().mode() & 0o7777, 0o600);
         assert!(site.file.put_back().unwrap());
         assert_eq!(site.files(), 0);
+        assert!(!site.file.is_ours().unwrap());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Results as lines of the command file, and how far they are written.
+//! Results, and commands about objects, as lines of the command file, and how far they are written.
 
 use nagios::command::process_check_result;
 use nagios::command_file::{CommandFile, CommandFileError};
@@ -32,6 +32,13 @@ impl Lines {
             self.ends.push(self.bytes.len());
         }
         cut
+    }
+
+    /// Takes whole lines in place of those before.
+    pub(super) fn load_lines(&mut self, lines: &[u8]) {
+        self.clear();
+        self.bytes.extend_from_slice(lines);
+        self.ends.extend((1..=lines.len()).filter(|end| lines[end - 1] == b'\n'));
     }
 
     /// All lines.

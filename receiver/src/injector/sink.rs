@@ -81,11 +81,7 @@ impl Sink {
     /// Takes whole lines to push; everything loaded before must have been pushed.
     pub(super) fn load_lines(&mut self, loaded: &[u8]) {
         match self {
-            Sink::CommandFile { lines, taken, .. } => {
-                lines.clear();
-                lines.extend_from_slice(loaded);
-                *taken = 0;
-            }
+            Sink::CommandFile { lines, .. } => lines.load_lines(loaded),
             Sink::CheckResults { .. } => unreachable!("commands are refused where there is no command file"),
         }
     }

@@ -17,7 +17,8 @@ use crate::backlog::NotTaken;
 use crate::batch::Batch;
 use crate::ledger::Records;
 
-/// What is to be appended. Each connection has at most one batch here, so their number is bounded by theirs.
+/// What is to be appended. Each connection has at most one batch here, and one of results that are no news, so their
+/// number is bounded by theirs.
 #[derive(Default)]
 pub(super) struct Orders {
     waiting: Vec<Order>,

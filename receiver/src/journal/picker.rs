@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nagios::{Attributed, stored};
+use nagios::{Attributed, Outputs, stored};
 use spool::{Batch, Record};
 
 use crate::backlog::Selection;
@@ -39,7 +39,7 @@ pub(super) enum Stop {
 /// Picks the results of a batch that are lent.
 pub(super) struct Picker<'a> {
     selection: &'a Selection,
-    origins: &'a mut Origins,
+    shared: &'a mut Shared,
     lent: &'a mut VecDeque<Lent>,
     results: Vec<Attributed>,
     /// Since the last that is lent.
@@ -47,8 +47,8 @@ pub(super) struct Picker<'a> {
 }
 
 impl<'a> Picker<'a> {
-    pub(super) fn new(selection: &'a Selection, origins: &'a mut Origins, lent: &'a mut VecDeque<Lent>) -> Self {
-        Picker { selection, origins, lent, results: Vec::new(), left_out: LeftOut::default() }
+    pub(super) fn new(selection: &'a Selection, shared: &'a mut Shared, lent: &'a mut VecDeque<Lent>) -> Self {
+        Picker { selection, shared, lent, results: Vec::new(), left_out: LeftOut::default() }
     }
 
     /// Picks from a batch. `newest` says of each sequence whether it is the newest of its object; `None`: it is not
@@ -77,8 +77,8 @@ impl<'a> Picker<'a> {
 
     /// Lends the result or leaves it out, unless that cannot be decided now.
     fn take(&mut self, record: &Record<'_>, is_newest: bool) -> Result<(), Stop> {
-        let result = match stored::decode(record.payload) {
-            Ok((result, origin)) => Attributed { result, origin: self.origins.of(origin) },
+        let result = match stored::decode_among(record.payload, &mut self.shared.outputs) {
+            Ok((result, origin)) => Attributed { result, origin: self.shared.origin(origin) },
             Err(error) => {
                 tracing::warn!(sequence = record.sequence, %error, "a result in the journal cannot be used");
                 self.left_out.damaged += 1;
@@ -111,20 +111,24 @@ impl LeftOut {
     }
 }
 
-/// The name of the last origin: most results have the same one as the one before.
-pub(super) struct Origins(Arc<str>);
+/// What results have in common, so that none of them needs memory of its own.
+pub(super) struct Shared {
+    /// The name of the last origin: most results have the same one as the one before.
+    origin: Arc<str>,
+    outputs: Outputs,
+}
 
-impl Default for Origins {
+impl Default for Shared {
     fn default() -> Self {
-        Origins(Arc::from(""))
+        Shared { origin: Arc::from(""), outputs: Outputs::default() }
     }
 }
 
-impl Origins {
-    fn of(&mut self, origin: &[u8]) -> Arc<str> {
-        if self.0.as_bytes() != origin {
-            self.0 = String::from_utf8_lossy(origin).into();
+impl Shared {
+    fn origin(&mut self, origin: &[u8]) -> Arc<str> {
+        if self.origin.as_bytes() != origin {
+            self.origin = String::from_utf8_lossy(origin).into();
         }
-        self.0.clone()
+        self.origin.clone()
     }
 }

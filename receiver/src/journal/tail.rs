@@ -11,11 +11,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use spool::{Reader, Trouble};
 
-use super::picker::{LeftOut, Lent, Origins, Picker, Stop};
+use super::picker::{LeftOut, Lent, Picker, Shared, Stop};
 use super::stretch::Stretch;
 use super::{CORE, Journal};
 use crate::backlog::{Next, Selection};
@@ -31,7 +32,7 @@ pub(crate) struct Tail {
     lent: VecDeque<Lent>,
     /// What comes behind all that is lent and is done with together with its last.
     rest: Rest,
-    origins: Origins,
+    shared: Shared,
     unreadable: Episode,
 }
 
@@ -61,7 +62,7 @@ impl Tail {
             stretch: None,
             lent: VecDeque::new(),
             rest: Rest::default(),
-            origins: Origins::default(),
+            shared: Shared::default(),
             unreadable: Episode::default(),
         }
     }
@@ -98,6 +99,7 @@ impl Tail {
         while let Some(again) = &mut self.again {
             let Some(&wanted) = again.newest.get(again.given) else {
                 self.again = None;
+                self.journal.is_giving_again.store(false, Ordering::Relaxed);
                 break;
             };
             if again.reader.next_sequence() < wanted {
@@ -105,7 +107,7 @@ impl Tail {
             }
             let batch = again.reader.next_batch(&*self.journal.spool.lock().await)?;
             let end = batch.iter().last().map_or(u64::MAX, |record| record.sequence);
-            let mut picker = Picker::new(selection, &mut self.origins, &mut self.lent);
+            let mut picker = Picker::new(selection, &mut self.shared, &mut self.lent);
             let stopped = picker.pick(batch, |sequence| {
                 // Those that are gone were compacted away in favour of newer ones, which follow.
                 again.given += again.newest[again.given..].partition_point(|wanted| *wanted < sequence);
@@ -139,7 +141,7 @@ impl Tail {
             }
             let batch = self.reader.next_batch(&*self.journal.spool.lock().await)?;
             let Some(end) = batch.iter().last().map(|record| record.sequence) else { return Ok(nothing) };
-            let mut picker = Picker::new(selection, &mut self.origins, &mut self.lent);
+            let mut picker = Picker::new(selection, &mut self.shared, &mut self.lent);
             let stopped = picker.pick(batch, |sequence| match &self.stretch {
                 _ if sequence > until => Err(Stop::Until),
                 Some(stretch) if sequence > stretch.through() => Err(Stop::Unknown),
@@ -222,6 +224,7 @@ impl Tail {
         newest.shrink_to_fit();
         let objects = newest.len();
         self.again = Some(Again { reader: Reader::from(0), newest, given: 0 });
+        self.journal.is_giving_again.store(true, Ordering::Relaxed);
         Ok(objects)
     }
 

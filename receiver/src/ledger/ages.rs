@@ -13,6 +13,9 @@
 //! The last line ends loops. In a ring of relays, what comes round comes over another path than it came first, and is not
 //! newer than itself. When the better path breaks, the next second's results pass over the other one.
 //!
+//! What a core is asked for once more is no news: it passes if it is not older than the last one that passed, wherever that
+//! came from, and says nothing about the way on which results of its object come.
+//!
 //! The journal knows no paths. After a start, what comes straight from its origin continues what is there, and what was relayed
 //! has to be newer once: it could be what this node sent on before.
 //!
@@ -109,6 +112,18 @@ impl Ages {
         if said.is_some_and(|last| !last.lets_pass(way, seconds(second))) {
             return None;
         }
+        self.insert(object, Last::after(said, way, second));
+        Some(Undo { object, before })
+    }
+
+    /// As [`pass`](Self::pass), for a result that is no news: it was asked for.
+    pub(super) fn pass_again(&mut self, object: Fingerprint, origin: Node, second: i64, now: i64) -> Option<Undo> {
+        let before = self.last.get(&object).copied();
+        let said = before.filter(|last| last.latest <= seconds(now));
+        if said.is_some_and(|last| seconds(second) < last.second) {
+            return None;
+        }
+        let way = said.map_or(Way { origin, path: Node::UNKNOWN }, |last| last.way);
         self.insert(object, Last::after(said, way, second));
         Some(Undo { object, before })
     }
@@ -284,6 +299,30 @@ mod tests {
         assert!(stage.relayed("h;s", "master", "relay", 901));
         assert!(stage.relayed("h;s", "master", "relay", 901));
         assert!(stage.passes("h;t", "master", 500));
+    }
+
+    /// What was asked for.
+    fn passes_again(stage: &mut Stage, object: &str, second: i64) -> bool {
+        let (object, origin) = (stage.ages.fingerprints.of(object.as_bytes()), stage.ages.node("master"));
+        stage.ages.pass_again(object, origin, second, stage.now).is_some()
+    }
+
+    #[test]
+    fn what_was_asked_for_passes_unless_it_is_older_and_leaves_the_way_as_it_was() {
+        let mut stage = Stage { now: 1000, ..Stage::default() };
+        assert!(stage.relayed("h;s", "far", "relay", 500));
+        assert!(!passes_again(&mut stage, "h;s", 499));
+        assert!(passes_again(&mut stage, "h;s", 500), "as often as somebody asks");
+        assert!(passes_again(&mut stage, "h;s", 501));
+        assert!(!passes_again(&mut stage, "h;s", 500));
+        assert!(stage.relayed("h;s", "far", "relay", 501), "the same way goes on");
+        assert!(!stage.relayed("h;s", "far", "another", 501), "and others are copies");
+        assert!(passes_again(&mut stage, "h", 700), "an object that nobody told of");
+        assert!(stage.passes("h", "master", 700));
+        assert!(passes_again(&mut stage, "t", 700));
+        assert!(!stage.passes("t", "other", 699), "older than what the core has");
+        stage.now = 600;
+        assert!(passes_again(&mut stage, "h", 599), "this node's clock was set back");
     }
 
     #[test]

@@ -4,24 +4,23 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nsca::sealed::{CoreVerdict, Duty, Hello, Now, Reason, SealedError, Server};
+use nsca::sealed::{CoreVerdict, Hello, Now, Reason, SealedError, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::appending::Appending;
+use super::reading::Reading;
 use super::{Dropped, Event, Session};
-use crate::Own;
 use crate::admission::Pass;
 use crate::backlog::NotTaken;
-use crate::batch::Batch;
 use crate::catching_up::Chase;
 use crate::complaints::Kind;
 use crate::connection::now;
 use crate::counts::Cause;
-use crate::heard::Bond;
+use crate::heard::{Bond, Condition};
 use crate::journal::Journal;
 use crate::listener::Visitor;
 use crate::sessions::{Entry, Sealed};
@@ -31,9 +30,6 @@ const READ_BYTES: usize = 64 << 10;
 
 /// How many reads come before a timer: more than a socket's buffer holds.
 const READS_BEFORE_TIMEOUT: usize = 128;
-
-/// The pause before results that the journal did not take are tried again.
-const APPEND_RETRY: Duration = Duration::from_secs(1);
 
 /// How long a sender may have to wait for its welcome until what came from it before is committed.
 const WELCOME_WITHIN: Duration = Duration::from_secs(1);
@@ -51,26 +47,20 @@ pub(crate) struct Link {
     journal: Arc<Journal>,
     session: Session,
     appending: Appending,
+    /// What was shown on request; tried once.
+    readmitting: Appending,
     entry: Entry,
     waiting: Option<Waiting>,
     bond: Option<Bond>,
+    reading: Reading,
     /// Until everything is here that waited when the session began.
     chase: Option<Chase>,
-    own: watch::Receiver<Own>,
+    own: watch::Receiver<Condition>,
     commits: watch::Receiver<()>,
     superseded: CancellationToken,
     leaving: Option<Leaving>,
     buffer: Vec<u8>,
     _pass: Pass,
-}
-
-/// What of the results is on its way into the journal.
-enum Appending {
-    Nothing,
-    /// A task, so that it goes on when the connection ends.
-    UnderWay(Arc<Batch>, JoinHandle<Result<(), NotTaken>>),
-    /// It did not work; again at this time.
-    Failed(Arc<Batch>, Instant),
 }
 
 /// A sender that waits for its welcome.
@@ -104,9 +94,12 @@ enum Wake {
     Readable,
     Writable,
     Appended(Result<(), NotTaken>),
+    Readmitted(Result<(), NotTaken>),
     Committed,
-    /// This node's core or duty changed.
+    /// How this node is changed.
     Own,
+    /// Somebody wants something of the sender's book.
+    Want,
     Timeout,
     Superseded,
     Stopping,
@@ -128,8 +121,10 @@ impl Link {
         Link {
             session: Session::new(server, shared.node.clone()),
             appending: Appending::Nothing,
+            readmitting: Appending::Nothing,
             waiting: None,
             bond: None,
+            reading: Reading::default(),
             chase: None,
             own,
             commits: journal.commits(),
@@ -156,6 +151,7 @@ impl Link {
         loop {
             self.welcome()?;
             self.append();
+            self.reading.ask(&mut self.session, Instant::now());
             let is_blocked = self.transmit()?;
             if self.is_done() {
                 return Ok(());
@@ -168,12 +164,13 @@ impl Link {
                 }
                 Wake::Writable => {}
                 Wake::Appended(outcome) => self.handle_appended(outcome),
+                Wake::Readmitted(outcome) => self.handle_readmitted(outcome),
                 Wake::Committed => self.acknowledge(),
                 Wake::Own => {
-                    let Own { core, duty } = *self.own.borrow_and_update();
-                    self.session.set_core(core);
-                    self.session.set_duty(duty);
+                    let condition = *self.own.borrow_and_update();
+                    self.session.set_condition(condition);
                 }
+                Wake::Want => {}
                 Wake::Timeout => {
                     if self.handle_timeout()? {
                         return Ok(self.session.handle_eof()?);
@@ -194,25 +191,24 @@ impl Link {
             (true, true) => Some(Interest::WRITABLE),
             (true, false) => None,
         };
-        let retry = match &self.appending {
-            Appending::Failed(_, at) => Some(*at),
-            Appending::Nothing | Appending::UnderWay(..) => None,
-        };
         let timeouts = [
             self.session.poll_timeout().map(Instant::from_std),
             self.waiting.as_ref().map(|waiting| waiting.at_last),
-            retry,
+            self.appending.retry_at(),
+            self.reading.poll_timeout(),
             self.leaving.as_ref().map(|leaving| leaving.at_last),
         ];
         let timeout = timeouts.into_iter().flatten().min();
-        let (stream, appending) = (&self.stream, &mut self.appending);
+        let stream = &self.stream;
         Ok(tokio::select! {
             ready = stream.ready(interest.unwrap_or(Interest::WRITABLE)), if interest.is_some() => {
                 if ready?.is_readable() { Wake::Readable } else { Wake::Writable }
             }
-            outcome = appended(appending) => Wake::Appended(outcome),
+            outcome = self.appending.outcome() => Wake::Appended(outcome),
+            outcome = self.readmitting.outcome() => Wake::Readmitted(outcome),
             Ok(()) = self.commits.changed() => Wake::Committed,
             Ok(()) = self.own.changed() => Wake::Own,
+            () = self.reading.wait() => Wake::Want,
             () = tokio::time::sleep_until(timeout.unwrap_or_else(Instant::now)), if timeout.is_some() => Wake::Timeout,
             () = self.superseded.cancelled(), if self.leaving.is_none() => Wake::Superseded,
             () = stopping.cancelled(), if self.leaving.is_none() => Wake::Stopping,
@@ -241,9 +237,13 @@ impl Link {
                     Event::Hello(hello) => {
                         self.waiting = Some(Waiting { hello, at_last: Instant::now() + WELCOME_WITHIN });
                     }
-                    Event::Heartbeat(core, duty) => self.handle_heartbeat(core, duty),
+                    Event::Heartbeat(condition) => self.handle_heartbeat(condition),
+                    Event::Taken => {}
                     Event::Dropped(why) => self.handle_dropped(why),
                     Event::Goodbye(reason) => self.handle_goodbye(reason),
+                    Event::Heading(heading) => self.reading.handle_heading(heading),
+                    Event::Record(record) => self.reading.handle_record(record),
+                    Event::Answered(shown) => self.reading.handle_answered(shown),
                 }
             }
         }
@@ -310,6 +310,8 @@ impl Link {
             acknowledged: begun.accepted,
             clock: None,
             core: CoreVerdict::Unknown,
+            wants: None,
+            caught_up: None,
         });
         let older = begun.supersedes.and_then(|older| shared.sessions.supersede(older));
         self.bond = Some(shared.hearing.begin(hello.node.as_str(), begun.number, now.instant));
@@ -317,6 +319,13 @@ impl Link {
         let Hello { node, spool, epoch, newest, .. } = hello;
         let accepted = begun.accepted;
         self.chase = Chase::begin(&shared.catching_up, node.as_str(), accepted, *newest, now.instant);
+        if let Some(books) = shared.books.clone().filter(|_| self.session.has_books()) {
+            let (reading, wants) = Reading::begin(node, books);
+            self.reading = reading;
+            if let Some(sealed) = &mut *self.entry.sealed() {
+                sealed.wants = Some(wants);
+            }
+        }
         tracing::info!(%peer, %node, %spool, epoch, newest, accepted, "sealed session begun");
         match older {
             Some(older) if older.ip() != peer.ip() => shared.complaints.about(peer.ip(), Kind::Session, |left_out| {
@@ -332,12 +341,12 @@ impl Link {
         Ok(())
     }
 
-    fn handle_heartbeat(&mut self, core: CoreVerdict, duty: Duty) {
+    fn handle_heartbeat(&mut self, condition: Condition) {
         if let Some(bond) = &self.bond {
-            bond.hear_heartbeat(core, duty);
+            bond.hear_heartbeat(condition);
         }
         if let Some(sealed) = &mut *self.entry.sealed() {
-            sealed.core = core;
+            sealed.core = condition.core;
         }
         self.tell();
     }
@@ -345,6 +354,7 @@ impl Link {
     fn handle_dropped(&self, why: Dropped) {
         match why {
             Dropped::Own => self.visitor.entrance.shared.counters.own.add(1),
+            Dropped::NoRoom => self.visitor.entrance.shared.counters.not_readmitted.add(1),
             Dropped::Name(_) | Dropped::Origin => self.visitor.drop_result(&why),
         }
     }
@@ -433,26 +443,16 @@ impl Link {
 
 /// Results on their way into the journal.
 impl Link {
-    /// Has what came appended, if nothing else is on its way.
+    /// Has what came appended, if nothing else of its kind is on its way.
     fn append(&mut self) {
-        let batch = match &self.appending {
-            Appending::UnderWay(..) => return,
-            Appending::Failed(_, at) if Instant::now() < *at => return,
-            Appending::Failed(batch, _) => batch.clone(),
-            Appending::Nothing => match self.session.take_batch() {
-                Some(batch) => Arc::new(batch),
-                None => return,
-            },
-        };
-        let (journal, of_task) = (self.journal.clone(), batch.clone());
-        let task = tokio::spawn(async move { journal.append(of_task).await });
-        self.appending = Appending::UnderWay(batch, task);
+        let session = &mut self.session;
+        self.appending.begin(&self.journal, || session.take_batch());
+        self.readmitting.begin(&self.journal, || session.take_shown());
+        self.note_caught_up();
     }
 
     fn handle_appended(&mut self, outcome: Result<(), NotTaken>) {
-        let Appending::UnderWay(batch, _) = std::mem::replace(&mut self.appending, Appending::Nothing) else {
-            unreachable!("only a task that is under way ends");
-        };
+        let batch = self.appending.conclude();
         match outcome {
             Ok(()) => {
                 self.entry.accept(batch.results().len());
@@ -460,7 +460,28 @@ impl Link {
                 self.chase = self.chase.take().and_then(|chase| chase.go_on(batch.through(), now));
             }
             // The journal says so in the log.
-            Err(_) => self.appending = Appending::Failed(batch, Instant::now() + APPEND_RETRY),
+            Err(_) => self.appending.retry(batch),
+        }
+    }
+
+    /// What the journal did not take is asked for again by whoever lacks it.
+    fn handle_readmitted(&mut self, outcome: Result<(), NotTaken>) {
+        let batch = self.readmitting.conclude();
+        match outcome {
+            Ok(()) => self.entry.accept(batch.results().len()),
+            Err(_) => self.visitor.entrance.shared.counters.not_readmitted.add(batch.results().len()),
+        }
+    }
+
+    /// Says who wants to know whether everything has come into the journal.
+    fn note_caught_up(&mut self) {
+        let is_readmitted = !self.readmitting.is_under_way() && !self.session.has_shown();
+        if let Some(sealed) = &mut *self.entry.sealed() {
+            let from = self.chase.as_ref().map_or_else(std::time::Instant::now, Chase::ends);
+            sealed.caught_up = is_readmitted.then_some(from);
+        }
+        if is_readmitted {
+            self.reading.handle_readmitted();
         }
     }
 
@@ -468,13 +489,5 @@ impl Link {
     fn acknowledge(&mut self) {
         self.session.acknowledge(&self.visitor.entrance.shared.peers.lock());
         self.tell();
-    }
-}
-
-/// Waits for a batch that is under way; for ever if none is.
-async fn appended(appending: &mut Appending) -> Result<(), NotTaken> {
-    match appending {
-        Appending::UnderWay(_, task) => task.await.unwrap_or(Err(NotTaken::Defect)),
-        Appending::Nothing | Appending::Failed(..) => std::future::pending().await,
     }
 }

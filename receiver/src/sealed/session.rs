@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nagios::{
-    Attributed, CheckResult, CheckType, HostName, NameError, Object, PluginOutput, ReturnCode, ServiceDescription,
+    Attributed, CheckResult, CheckType, HostName, NameError, Object, Outputs, ReturnCode, ServiceDescription,
     StateType, Timestamp,
 };
 use nsca::sealed::{
-    self, ClockOffset, CoreVerdict, Duty, Hello, NodeName, Now, Reason, ResultFrame, SealedError, Server, ServerEvent,
+    self, ClockOffset, Heading, Hello, NodeName, Now, Reason, ResultFrame, SealedError, Server, ServerEvent,
+    ShownFrame, Want,
 };
 
+use super::shown::Shown;
 use crate::batch::Batch;
+use crate::heard::Condition;
 use crate::peers::{Begun, Peers, Source};
 
 /// How many origins a session recognises without allocating.
@@ -26,7 +29,8 @@ const KEPT_ORIGINS: usize = 16;
 ///
 /// **Invariant:** a batch is about every sequence that came, in order. Nothing is acknowledged that is not committed.
 ///
-/// **Invariant:** between two calls of [`take_batch`](Self::take_batch) it holds no more than the credit that it gave.
+/// **Invariant:** between two calls of [`take_batch`](Self::take_batch) it holds no more than the credit that it gave, and
+/// between two of [`take_shown`](Self::take_shown) no more than [`MAX_SHOWN_BYTES`](super::shown::MAX_SHOWN_BYTES).
 ///
 /// [`handle_bytes`]: Self::handle_bytes
 /// [`handle_timeout`]: Self::handle_timeout
@@ -44,7 +48,9 @@ struct Welcomed {
     source: Source,
     begun: Begun,
     origins: Origins,
+    outputs: Outputs,
     batch: Batch,
+    shown: Shown,
     /// The last sequence that came, or was accepted before.
     newest: u64,
     acknowledged: u64,
@@ -52,13 +58,21 @@ struct Welcomed {
 
 /// What happens in a session, for the shell.
 #[derive(Debug)]
-pub enum Event {
+pub enum Event<'a> {
     /// A sender that knows the key says who it is: call [`Session::introduce`].
     Hello(Hello),
-    /// The sender lives, and says how its core is and what it does.
-    Heartbeat(CoreVerdict, Duty),
+    /// The sender lives, and says how it is.
+    Heartbeat(Condition),
+    /// A result came, and is in the [batch](Session::take_batch), or among [those that are shown](Session::take_shown).
+    Taken,
     /// A result came and is not taken, but for its sequence.
     Dropped(Dropped),
+    /// What comes next of the sender's book.
+    Heading(Heading),
+    /// A record of the book.
+    Record(&'a [u8]),
+    /// A [want](Session::want) is answered: so many results were shown before.
+    Answered(u32),
     /// The sender ends the session. Nothing more comes in it; it waits for acknowledgements until the connection is closed.
     Goodbye(Reason),
 }
@@ -75,6 +89,9 @@ pub enum Dropped {
     /// The origin is no node's name.
     #[error("its origin is no node's name: the sender runs a broken version")]
     Origin,
+    /// It is no news, and there is no room for it now.
+    #[error("more results were shown than there is room for; they are asked for again")]
+    NoRoom,
 }
 
 impl Session {
@@ -107,30 +124,34 @@ impl Session {
         self.server.handle_timeout(now)
     }
 
-    /// What happened next. Results go into the batch.
+    /// What happened next. Results are kept until they are asked for.
     ///
     /// # Errors
     /// Why the session is over. Transmit what there is, and close the connection.
-    pub fn poll_event(&mut self, now: Now) -> Result<Option<Event>, SealedError> {
-        let accepted_at = Timestamp::from_micros(now.unix_us);
-        while let Some(event) = self.server.poll_event()? {
-            match event {
-                ServerEvent::Hello(hello) => return Ok(Some(Event::Hello(hello))),
-                ServerEvent::Result(frame) => {
-                    let welcomed = self.welcomed.as_mut().expect("results come from senders that are welcome");
-                    if let Err(dropped) = welcomed.take(&frame, &self.own_name, accepted_at) {
-                        return Ok(Some(Event::Dropped(dropped)));
-                    }
-                }
-                ServerEvent::Heartbeat(heartbeat) => {
-                    return Ok(Some(Event::Heartbeat(heartbeat.core, heartbeat.duty)));
-                }
-                ServerEvent::Goodbye(reason) => return Ok(Some(Event::Goodbye(reason))),
-                ServerEvent::Heading(_) | ServerEvent::Record(_) | ServerEvent::Shown(_) | ServerEvent::Answered(_) => {
-                }
+    pub fn poll_event(&mut self, now: Now) -> Result<Option<Event<'_>>, SealedError> {
+        let now = Timestamp::from_micros(now.unix_us);
+        let Some(event) = self.server.poll_event()? else { return Ok(None) };
+        let welcomed = self.welcomed.as_mut();
+        let welcomed = move || welcomed.expect("results come from senders that are welcome");
+        Ok(Some(match event {
+            ServerEvent::Hello(hello) => Event::Hello(hello),
+            ServerEvent::Result(frame) => match welcomed().take(&frame, &self.own_name, now) {
+                Ok(()) => Event::Taken,
+                Err(dropped) => Event::Dropped(dropped),
+            },
+            ServerEvent::Heartbeat(heartbeat) => {
+                let (core, duty, warmth) = (heartbeat.core, heartbeat.duty, heartbeat.warmth);
+                Event::Heartbeat(Condition { core, duty, warmth })
             }
-        }
-        Ok(None)
+            ServerEvent::Goodbye(reason) => Event::Goodbye(reason),
+            ServerEvent::Heading(heading) => Event::Heading(heading),
+            ServerEvent::Record(record) => Event::Record(record),
+            ServerEvent::Shown(frame) => match welcomed().take_shown(&frame, now) {
+                Ok(()) => Event::Taken,
+                Err(dropped) => Event::Dropped(dropped),
+            },
+            ServerEvent::Answered(shown) => Event::Answered(shown),
+        }))
     }
 
     /// Answers the hello: welcomes the sender behind what is committed of its spool, or refuses it. An older session of the
@@ -146,7 +167,9 @@ impl Session {
         self.welcomed = Some(Welcomed {
             begun,
             origins: Origins::new(&hello.node),
+            outputs: Outputs::default(),
             batch: Batch::sealed(source.clone(), begun.number),
+            shown: Shown::default(),
             source,
             newest: begun.accepted,
             acknowledged: begun.accepted,
@@ -158,6 +181,27 @@ impl Session {
     pub fn take_batch(&mut self) -> Option<Batch> {
         let welcomed = self.welcomed.as_mut().filter(|welcomed| !welcomed.batch.is_empty())?;
         Some(std::mem::replace(&mut welcomed.batch, Batch::sealed(welcomed.source.clone(), welcomed.begun.number)))
+    }
+
+    /// The results that were shown since the last call, to be appended to the journal; `None`: none.
+    pub fn take_shown(&mut self) -> Option<Batch> {
+        self.welcomed.as_mut().and_then(|welcomed| welcomed.shown.take())
+    }
+
+    /// Whether there are results that were shown and not taken from here.
+    pub fn has_shown(&self) -> bool {
+        self.welcomed.as_ref().is_some_and(|welcomed| !welcomed.shown.is_empty())
+    }
+
+    /// Whether the sender tells its book in this session, which has begun.
+    pub fn has_books(&self) -> bool {
+        self.server.has_books()
+    }
+
+    /// Asks the sender for a part of its book. False: there is no room now, or it has none.
+    #[must_use = "what was not taken must be given again"]
+    pub fn want(&mut self, want: &Want) -> bool {
+        self.server.want(want)
     }
 
     /// Acknowledges what is [committed](Peers::committed) of this session.
@@ -183,14 +227,12 @@ impl Session {
         }
     }
 
-    /// Tells the sender how this node's core is.
-    pub fn set_core(&mut self, core: CoreVerdict) {
+    /// Tells the sender how this node is.
+    pub fn set_condition(&mut self, condition: Condition) {
+        let Condition { core, duty, warmth } = condition;
         self.server.set_core(core);
-    }
-
-    /// Tells the sender what this node does.
-    pub fn set_duty(&mut self, duty: Duty) {
         self.server.set_duty(duty);
+        self.server.set_warmth(warmth);
     }
 
     /// What is to be written to the socket, until it is empty. Tell [`handle_sent`](Self::handle_sent) how much of it was.
@@ -258,6 +300,27 @@ impl Welcomed {
         }
     }
 
+    fn take_shown(&mut self, frame: &ShownFrame<'_>, now: Timestamp) -> Result<(), Dropped> {
+        let ShownFrame { check_time_us, state_type, check_type, attempt, code, host, service, output } = *frame;
+        let (sequence, origin) = (0, &b""[..]);
+        let frame = ResultFrame {
+            sequence,
+            check_time_us,
+            state_type,
+            check_type,
+            attempt,
+            origin,
+            code,
+            host,
+            service,
+            output,
+        };
+        let result =
+            Attributed { result: check_result(&frame, now, &mut self.outputs)?, origin: self.origins.of(origin)? };
+        let has_room = self.shown.push(result, host.len() + service.len() + output.len());
+        has_room.then_some(()).ok_or(Dropped::NoRoom)
+    }
+
     fn attributed(
         &mut self,
         frame: &ResultFrame<'_>,
@@ -267,13 +330,13 @@ impl Welcomed {
         if frame.origin == own_name.as_bytes() {
             return Err(Dropped::Own);
         }
-        let result = check_result(frame, now)?;
+        let result = check_result(frame, now, &mut self.outputs)?;
         Ok(Attributed { result, origin: self.origins.of(frame.origin)? })
     }
 }
 
 /// The result in a frame. A check time that this node's clock has not reached yet is now.
-fn check_result(frame: &ResultFrame<'_>, now: Timestamp) -> Result<CheckResult, NameError> {
+fn check_result(frame: &ResultFrame<'_>, now: Timestamp, outputs: &mut Outputs) -> Result<CheckResult, NameError> {
     let host = HostName::try_from(frame.host)?;
     let object = if frame.service.is_empty() {
         Object::Host(host)
@@ -283,7 +346,7 @@ fn check_result(frame: &ResultFrame<'_>, now: Timestamp) -> Result<CheckResult, 
     Ok(CheckResult {
         object,
         code: ReturnCode::new(frame.code),
-        output: PluginOutput::from_text(frame.output),
+        output: outputs.from_text(frame.output),
         check_time: Timestamp::from_micros(frame.check_time_us).min(now),
         state_type: frame.state_type.map(|state_type| match state_type {
             sealed::StateType::Soft => StateType::Soft,

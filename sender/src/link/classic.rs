@@ -115,7 +115,7 @@ pub(crate) fn encode(
     let host = result.object.host().as_bytes();
     let service = result.object.service().map_or(&b""[..], |service| service.as_bytes());
     // The packet holds the true text: escaping it for the command file is the daemon's work.
-    let text = result.output.to_text();
+    let text = result.output.text();
     session.encode_plain(result.code.get(), host, service, &text, now, packets)
 }
 

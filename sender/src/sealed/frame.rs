@@ -63,7 +63,7 @@ fn send(client: &mut Client, sequence: u64, result: &CheckResult, origin: &[u8],
         host: result.object.host().as_bytes(),
         service: result.object.service().map_or(b"", |service| service.as_bytes()),
         // The true text: escaping it for the command file is the receiver's work.
-        output: &output.to_text(),
+        output: &output.text(),
     })
 }
 

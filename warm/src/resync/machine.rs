@@ -71,6 +71,9 @@ pub enum Obstacle {
     /// The peer is not there, or has not told its whole book.
     #[error("the other node is not connected, or has not told its whole book yet")]
     NoBook,
+    /// The core has written no status file since it was started, or since this daemon was.
+    #[error("this node's core has written no status file yet")]
+    NoPicture,
     /// The core does not run.
     #[error("this node's core does not run")]
     NoCore,
@@ -227,7 +230,7 @@ impl Resync {
             State::Settling { .. } if sight.is_settled && sight.obstacle.is_none() => self.look(now),
             State::Settling { since } if now.instant >= since + SETTLE_WITHIN => match sight.obstacle {
                 None => self.look(now),
-                Some(_) => self.finish(Ending::GaveUp("the other node was not there, or did not tell its book"), now),
+                Some(_) => self.finish(Ending::GaveUp("the other node was not there, or did not tell its book, or this core has written no status file"), now),
             },
             State::Looking { after, .. } if sight.created > after => {
                 self.state = State::Comparing;
@@ -318,7 +321,7 @@ impl Resync {
     fn may_pass(&self, obstacle: Obstacle, is_settled: bool, now: Now) -> bool {
         match obstacle {
             Obstacle::NoPeer | Obstacle::Notifies | Obstacle::NoCore => false,
-            Obstacle::NoBook => true,
+            Obstacle::NoBook | Obstacle::NoPicture => true,
             // A node that was away may have missed that the other one notified meanwhile.
             Obstacle::OwnCounts => match (self.state, &self.job) {
                 (State::Settling { since }, Some(job)) if job.cause == Cause::Start && !is_settled => {

@@ -62,7 +62,7 @@ impl Disk {
                     shelves.insert(node, kept);
                 }
                 Ok(_) => {
-                    tracing::warn!(file = %path.display(), "the book of another node is under a wrong name: not used")
+                    tracing::warn!(file = %path.display(), "the book of another node is under a wrong name: not used");
                 }
                 Err(error) => tracing::warn!(
                     file = %path.display(), %error,
@@ -134,12 +134,12 @@ impl Disk {
     }
 
     fn path(&self, node: &NodeName) -> PathBuf {
-        self.directory.join(file_name(node))
+        self.directory.join(file_name(node, EXTENSION))
     }
 }
 
 /// The name in letters that every file system takes, and for a long one its beginning and a checksum.
-fn file_name(node: &NodeName) -> String {
+pub(crate) fn file_name(node: &NodeName, extension: &str) -> String {
     let mut name = String::new();
     for (at, byte) in node.as_bytes().iter().enumerate() {
         match byte {
@@ -152,7 +152,7 @@ fn file_name(node: &NodeName) -> String {
         name.truncate(MAX_STEM_BYTES);
         write!(name, "~{:08x}", crc32fast::hash(node.as_bytes())).expect("a String takes every write");
     }
-    format!("{name}.{EXTENSION}")
+    format!("{name}.{extension}")
 }
 
 fn read_file(path: &Path) -> Result<(NodeName, Kept), ReadError> {
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_node_has_a_file_of_its_own() {
-        let name = |node: &str| file_name(&NodeName::try_from(node).unwrap());
+        let name = |node: &str| file_name(&NodeName::try_from(node).unwrap(), EXTENSION);
         assert_eq!(name("web-1.example.org"), "web-1.example.org.book");
         assert_eq!(name("../x y%"), "%2e.%2fx%20y%25.book");
         let long = ["ä".repeat(127), "ö".repeat(127)].map(|long| name(&long));

@@ -197,3 +197,21 @@ fn a_mark_at_the_end_and_in_an_empty_journal_is_reached() {
     assert_eq!(stage.take_all(), ["a1"]);
     assert!(matches!(stage.read(), Next::Reached), "sequences have gaps");
 }
+
+#[test]
+fn everything_is_injected_when_nothing_waits_and_nothing_is_given_again() {
+    let mut stage = Stage::new();
+    let is_injected = |stage: &Stage| stage.runtime.block_on(stage.journal.is_injected());
+    assert!(is_injected(&stage), "there is nothing");
+    stage.append(&["a1", "b1"]);
+    assert!(!is_injected(&stage));
+    let lent = stage.next().len();
+    stage.tail.done(lent - 1);
+    assert!(!is_injected(&stage));
+    stage.tail.done(1);
+    assert!(is_injected(&stage));
+    stage.tail.begin_again().unwrap();
+    assert!(!is_injected(&stage), "the core lacks them");
+    assert_eq!(stage.take_all(), ["a1", "b1"]);
+    assert!(is_injected(&stage));
+}

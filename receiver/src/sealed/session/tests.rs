@@ -2,9 +2,13 @@ use std::time::Duration;
 
 use nsca::packet::Init;
 use nsca::sealed::{
-    Client, ClientEvent, ClientSettings, Ephemeral, Psk, STALE_AFTER, Sent, ServerSettings, SpoolId, Window, marked_iv,
+    Client, ClientEvent, ClientSettings, CoreVerdict, Ephemeral, MAX_FRAME_BYTES, Psk, STALE_AFTER, Sent,
+    ServerSettings, SpoolId, Window, marked_iv,
 };
 
+use nagios::PluginOutput;
+
+use super::super::shown::MAX_SHOWN_BYTES;
 use super::*;
 
 const NOW_US: i64 = 1_700_000_000_000_000;
@@ -40,15 +44,33 @@ fn frame(sequence: u64) -> ResultFrame<'static> {
     }
 }
 
+/// The event with texts of its own, unless it only says that a result came.
+fn remarkable(event: Event<'_>) -> Option<Event<'static>> {
+    Some(match event {
+        Event::Taken => return None,
+        Event::Record(record) => Event::Record(record.to_vec().leak()),
+        Event::Hello(hello) => Event::Hello(hello),
+        Event::Heartbeat(condition) => Event::Heartbeat(condition),
+        Event::Dropped(dropped) => Event::Dropped(dropped),
+        Event::Heading(heading) => Event::Heading(heading),
+        Event::Answered(shown) => Event::Answered(shown),
+        Event::Goodbye(reason) => Event::Goodbye(reason),
+    })
+}
+
 impl Pair {
     fn new(hello: Hello) -> Self {
+        Pair::with_books(hello, false)
+    }
+
+    fn with_books(hello: Hello, books: bool) -> Self {
         let now = Now { instant: Instant::now(), unix_us: NOW_US };
         let (psk, init) = (Psk::new([7; 32]), Init { iv: marked_iv(&[9; 112]), timestamp: 1_700_000_000 });
         let core = CoreVerdict::Unknown;
-        let settings = ClientSettings { hello, core, books: false, stale_after: STALE_AFTER };
+        let settings = ClientSettings { hello, core, books, stale_after: STALE_AFTER };
         let mut client = Client::new(&psk, &init, settings, Ephemeral::new([1; 32]), now);
         let window = Window { results: 4, bytes: 1 << 20 };
-        let settings = ServerSettings { node: name("standby"), window, core, books: false, stale_after: STALE_AFTER };
+        let settings = ServerSettings { node: name("standby"), window, core, books, stale_after: STALE_AFTER };
         let server = Server::new(&psk, &init, settings, Ephemeral::new([2; 32]), now);
         // The upgrade request was read by the greeting.
         assert!(client.poll_transmit(now).len() > 32);
@@ -70,7 +92,7 @@ impl Pair {
         self.session.introduce(hello, peers, self.now)
     }
 
-    fn reach_session(&mut self) -> Result<Vec<Event>, SealedError> {
+    fn reach_session(&mut self) -> Result<Vec<Event<'static>>, SealedError> {
         let mut events = Vec::new();
         loop {
             let bytes = self.client.poll_transmit(self.now).to_vec();
@@ -82,7 +104,7 @@ impl Pair {
             while !rest.is_empty() {
                 rest = &rest[self.session.handle_bytes(rest, self.now)..];
                 while let Some(event) = self.session.poll_event(self.now)? {
-                    events.push(event);
+                    events.extend(remarkable(event));
                 }
             }
         }
@@ -343,4 +365,59 @@ fn a_spool_that_went_back_is_told_so() {
     let mut hello = hello("master", 1, 5);
     hello.epoch = 2;
     assert_eq!(Pair::new(hello).introduce(&mut peers).unwrap().accepted, 0);
+}
+
+fn shown(host: &[u8]) -> ShownFrame<'_> {
+    let ResultFrame { check_time_us, state_type, check_type, attempt, code, service, output, .. } = frame(0);
+    ShownFrame { check_time_us, state_type, check_type, attempt, code, host, service, output }
+}
+
+#[test]
+fn what_is_shown_is_kept_apart_from_news_and_carries_the_senders_name() {
+    let mut pair = Pair::with_books(hello("master", 1, 9), true);
+    pair.introduce(&mut Peers::default()).unwrap();
+    pair.reach_client().unwrap();
+    assert!(pair.session.has_books() && pair.session.want(&Want::Book));
+    assert!(pair.reach_client().unwrap().contains(&ClientEvent::Want(Want::Book)));
+    let hour = 3_600_000_000;
+    for shown in [ShownFrame { check_time_us: NOW_US + hour, ..shown(b"host") }, shown(b"two\nlines")] {
+        assert_eq!(pair.client.send_shown(&shown), Sent::Taken);
+    }
+    assert_eq!(pair.client.send_answered(2), Sent::Taken);
+    assert_eq!(pair.client.send_record(b"a record"), Sent::Taken);
+    let events = pair.reach_session().unwrap();
+    assert!(
+        matches!(
+            events[..],
+            [Event::Heartbeat(_), Event::Dropped(Dropped::Name(_)), Event::Answered(2), Event::Record(b"a record")]
+        ),
+        "{events:?}"
+    );
+    assert!(pair.session.take_batch().is_none() && pair.session.has_shown());
+    let batch = pair.session.take_shown().unwrap();
+    assert!(batch.is_readmitted() && batch.source().is_none() && !pair.session.has_shown());
+    let [Attributed { result, origin }] = batch.results() else { panic!("{batch:?}") };
+    assert_eq!((&**origin, result.check_time), ("master", Timestamp::from_micros(NOW_US)));
+    assert_eq!((result.attempt, result.state_type), (Some(2), Some(StateType::Soft)));
+    assert!(pair.session.is_settled(), "none of it is acknowledged");
+}
+
+#[test]
+fn what_is_shown_faster_than_the_journal_takes_it_is_dropped_beyond_a_limit() {
+    let mut pair = Pair::with_books(hello("master", 1, 9), true);
+    pair.introduce(&mut Peers::default()).unwrap();
+    pair.reach_client().unwrap();
+    let output = vec![b'x'; MAX_FRAME_BYTES / 2];
+    let mut dropped = 0;
+    for _ in 0..2 * MAX_SHOWN_BYTES / output.len() {
+        assert_eq!(pair.client.send_shown(&ShownFrame { output: &output, ..shown(b"host") }), Sent::Taken);
+        let events = pair.reach_session().unwrap();
+        dropped += events.iter().filter(|event| matches!(event, Event::Dropped(Dropped::NoRoom))).count();
+    }
+    let kept = pair.session.take_shown().unwrap().results().len();
+    assert!((MAX_SHOWN_BYTES / output.len() - 1..=MAX_SHOWN_BYTES / output.len()).contains(&kept), "{kept}");
+    assert_eq!(kept + dropped, 2 * MAX_SHOWN_BYTES / output.len());
+    assert_eq!(pair.client.send_shown(&shown(b"host")), Sent::Taken);
+    pair.reach_session().unwrap();
+    assert!(pair.session.has_shown(), "there is room again");
 }

@@ -1,0 +1,130 @@
+//! Everything that keeps this node's core warm, running.
+
+use std::sync::Arc;
+
+use chronicle::Chronicle;
+use failover::Issue;
+use nsca::sealed::{CoreVerdict, Warmth};
+use receiver::Receiver;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+use crate::handing_over::Giver;
+use crate::mirroring::{self, Mirroring};
+use crate::resync::{self, Report, Running};
+use crate::settings::Settings;
+use crate::shelves::Shelves;
+use crate::sides::Sides;
+use crate::takeover::{self, Courses, Means, TakeOver};
+
+/// What keeps this node's core warm. It holds on to the receiver until [`Warm::stop`].
+pub struct Warm {
+    sides: Arc<Sides>,
+    core: watch::Sender<CoreVerdict>,
+    warmth: watch::Receiver<Warmth>,
+    last_resync: watch::Receiver<Option<Report>>,
+    mirroring: watch::Receiver<mirroring::Status>,
+    requests: mpsc::Sender<oneshot::Sender<Report>>,
+    taking_over: Means,
+    tasks: JoinSet<()>,
+}
+
+/// It has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the daemon is ending, or what keeps this node's core warm has failed: see its log")]
+pub struct Ended;
+
+impl Warm {
+    /// Begins. Runs inside a tokio runtime.
+    pub fn start(settings: Settings, chronicle: Chronicle, receiver: Arc<Receiver>, shelves: Arc<Shelves>) -> Self {
+        let sides = Arc::new(Sides::new(settings, chronicle, shelves));
+        let (core, core_verdict) = watch::channel(CoreVerdict::Unknown);
+        let (tell_warmth, warmth) = watch::channel(Warmth::Cold);
+        let (tell_last, last_resync) = watch::channel(None);
+        let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
+        let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
+        let giver = Giver::new(&sides.settings.core, sides.chronicle.clone()).map(Arc::new);
+        if let Err(lack) = &giver {
+            tracing::warn!(reason = %lack, "this core cannot be told what the other node's core remembers of notifications");
+        }
+        let taking_over = Means {
+            sides: sides.clone(),
+            giver: giver.clone(),
+            receiver: Arc::downgrade(&receiver),
+            report: watch::Sender::default(),
+            running: Arc::new(Courses::default()),
+        };
+        let commands = receiver.commands();
+        let given_by = commands.clone();
+        let give: resync::Give = Box::new(move |patches| {
+            let (giver, commands) = (giver.clone(), given_by.clone());
+            Box::pin(async move {
+                let giver = giver.map_err(|lack| lack.to_string())?;
+                giver.inform(patches.into_iter().collect(), &commands).await
+            })
+        });
+        let resyncing = Running::new(sides.clone(), receiver, give, outputs);
+        let (tell_mirroring, mirroring) = watch::channel(mirroring::Status::default());
+        let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(mirror.run());
+        tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
+        Self { sides, core, warmth, last_resync, mirroring, requests, taking_over, tasks }
+    }
+
+    /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
+    pub fn issue(&self, inner: Box<dyn Issue>) -> Box<dyn Issue> {
+        Box::new(TakeOver::new(inner, self.taking_over.clone()))
+    }
+
+    /// What became of the last take-over of memory.
+    pub fn last_takeover(&self) -> Option<takeover::Report> {
+        self.taking_over.report.borrow().clone()
+    }
+
+    /// This core notifies, or is about to; or it does not any more.
+    pub fn set_on_stage(&self, on_stage: bool) {
+        self.sides.set_on_stage(on_stage);
+    }
+
+    /// How this node's core is.
+    pub fn set_core(&self, core: CoreVerdict) {
+        self.core.send_if_modified(|known| std::mem::replace(known, core) != core);
+    }
+
+    /// Whether this node's core is up to date.
+    pub fn warmth(&self) -> watch::Receiver<Warmth> {
+        self.warmth.clone()
+    }
+
+    /// Brings this core up to date now, if it does not notify, and says how that ended.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn resync(&self) -> Result<Report, Ended> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(answer).await.map_err(|_| Ended)?;
+        answered.await.map_err(|_| Ended)
+    }
+
+    /// How the last resynchronisation ended.
+    pub fn last_resync(&self) -> Option<Report> {
+        self.last_resync.borrow().clone()
+    }
+
+    /// How it goes with what people did on the other node.
+    pub fn mirroring(&self) -> mirroring::Status {
+        self.mirroring.borrow().clone()
+    }
+
+    /// What this core shows beside the book of the peer.
+    pub fn sides(&self) -> &Arc<Sides> {
+        &self.sides
+    }
+
+    /// Ends, and lets go of the receiver.
+    pub async fn stop(mut self) {
+        self.taking_over.running.end().await;
+        self.tasks.shutdown().await;
+    }
+}
