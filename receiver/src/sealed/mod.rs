@@ -18,3 +18,4 @@ mod shown;
 
 pub(crate) use link::Link;
 pub use session::{Dropped, Event, Session};
+pub use shown::MAX_SHOWN_BYTES;

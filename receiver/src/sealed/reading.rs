@@ -89,7 +89,7 @@ impl Reading {
             *unsent = Some(want);
             return;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Asks the sender, as far as there is room.

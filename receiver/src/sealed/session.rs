@@ -30,7 +30,7 @@ const KEPT_ORIGINS: usize = 16;
 /// **Invariant:** a batch is about every sequence that came, in order. Nothing is acknowledged that is not committed.
 ///
 /// **Invariant:** between two calls of [`take_batch`](Self::take_batch) it holds no more than the credit that it gave, and
-/// between two of [`take_shown`](Self::take_shown) no more than [`MAX_SHOWN_BYTES`](super::shown::MAX_SHOWN_BYTES).
+/// between two of [`take_shown`](Self::take_shown) no more than [`MAX_SHOWN_BYTES`](super::MAX_SHOWN_BYTES).
 ///
 /// [`handle_bytes`]: Self::handle_bytes
 /// [`handle_timeout`]: Self::handle_timeout

@@ -6,7 +6,7 @@ use crate::batch::Batch;
 
 /// What they may take in memory, in bytes: about 100,000 results of ordinary size. No credit bounds them, since there are
 /// as many as were asked for; beyond this they are dropped, and to be asked for again.
-pub(super) const MAX_SHOWN_BYTES: usize = 32 << 20;
+pub const MAX_SHOWN_BYTES: usize = 32 << 20;
 
 /// What a result costs beside its texts, in bytes: the structure itself and the allocator's share.
 const RESULT_OVERHEAD_BYTES: usize = 160;

@@ -8,7 +8,7 @@ use nsca::sealed::{
 
 use nagios::PluginOutput;
 
-use super::super::shown::MAX_SHOWN_BYTES;
+use super::super::MAX_SHOWN_BYTES;
 use super::*;
 
 const NOW_US: i64 = 1_700_000_000_000_000;
