@@ -44,9 +44,6 @@ impl Warm {
         let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
         let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
         let giver = Giver::new(&sides.settings.core, sides.chronicle.clone()).map(Arc::new);
-        if let Err(lack) = &giver {
-            tracing::warn!(reason = %lack, "this core cannot be told what the other node's core remembers of notifications");
-        }
         let taking_over = Means {
             sides: sides.clone(),
             giver: giver.clone(),
