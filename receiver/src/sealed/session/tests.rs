@@ -7,8 +7,6 @@ use nsca::sealed::{
     ServerSettings, SpoolId, Window, marked_iv,
 };
 
-use nagios::PluginOutput;
-
 use super::super::MAX_SHOWN_BYTES;
 use super::*;
 
