@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chronicle::Chronicle;
-use failover::Issue;
+use failover::{Amend, Issue};
 use nsca::sealed::{CoreVerdict, Warmth};
 use receiver::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,6 +15,7 @@ use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
 use crate::sides::Sides;
+use crate::stopped::Stopped;
 use crate::takeover::{self, Courses, Means, TakeOver};
 
 /// What keeps this node's core warm. It holds on to the receiver until [`Warm::stop`].
@@ -72,6 +73,11 @@ impl Warm {
     /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
     pub fn issue(&self, inner: Box<dyn Issue>) -> Box<dyn Issue> {
         Box::new(TakeOver::new(inner, self.taking_over.clone()))
+    }
+
+    /// What this node's core is to find in its retention file when it starts.
+    pub fn amend(&self) -> Box<dyn Amend> {
+        Box::new(Stopped::new(self.sides.clone()))
     }
 
     /// What became of the last take-over of memory.
