@@ -37,6 +37,7 @@ mod plan;
 mod play;
 #[path = "../support/mod.rs"]
 mod support;
+mod taking_over;
 mod verdict;
 mod witness;
 
