@@ -36,6 +36,12 @@ fn core_trouble(command_file: &Path, is_injected_into: bool) -> Option<String> {
     }
 }
 
+/// Why this node's core does not know what the other one has told, while it notifies.
+pub(crate) fn untold(warm: &warm::Warm) -> Option<String> {
+    let trouble = warm.last_takeover().filter(|_| warm.sides().is_on_stage())?.trouble()?;
+    Some(format!("problems may be notified twice, and recoveries not at all: {trouble}"))
+}
+
 /// The sender's part.
 pub(crate) fn sender(config: &config::Sender, status: sender::Status) -> Sender {
     Sender {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use book::book::Shown;
+use nagios::Timestamp;
 use nagios::log::{LogEvent, LogFollower};
 use nagios::status::{Look, StatusError, StatusReader, Version, look};
 use tracing::{debug, info, warn};
@@ -33,7 +34,7 @@ const SLICE_BLOCKS: usize = 256;
 /// After a slice that took some time, this many times as long goes to others.
 const SHARE: u32 = 4;
 
-/// After a status file that took some work, the next one waits for this many times as long.
+/// A status file that takes some work is not followed by the next one before this many times as long, from its beginning.
 const REST: u32 = 20;
 
 /// How often what is to outlive this process is kept, at most.
@@ -169,7 +170,7 @@ impl Follower {
     /// Reads a status file to its end.
     fn read_picture(&mut self, mut reader: StatusReader<File>) -> Result<(), Unread> {
         let (mut head, mut slice, mut work) = (Head::default(), Vec::with_capacity(SLICE_BLOCKS), Duration::ZERO);
-        let mut last_log = Instant::now();
+        let (first, mut last_log) = (Instant::now(), Instant::now());
         loop {
             let begun = Instant::now();
             let is_begun = head.created != 0;
@@ -193,7 +194,7 @@ impl Follower {
                 last_log = Instant::now();
             }
         }
-        self.next_look = Instant::now() + work * REST;
+        self.next_look = first + work * REST;
         self.end_picture(&head, work);
         Ok(())
     }
@@ -264,9 +265,9 @@ fn read_slice(reader: &mut StatusReader<File>, head: &mut Head, slice: &mut Vec<
     for _ in 0..SLICE_BLOCKS {
         let Some(block) = reader.next_block()? else { return Ok(false) };
         if let Some(info) = block.info_status() {
-            head.created = info.created().map_or(0, |created| created.seconds());
+            head.created = info.created().map_or(0, Timestamp::seconds);
         } else if let Some(program) = block.program_status() {
-            head.program_start = program.program_start().map_or(0, |start| start.seconds());
+            head.program_start = program.program_start().map_or(0, Timestamp::seconds);
             head.notifies = program.enable_notifications();
         }
         slice.extend(Shown::of(&block));

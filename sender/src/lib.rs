@@ -17,6 +17,7 @@
 //! | `committer` | makes the spool survive a power cut |
 //! | `shrink` | what a result loses when the spool is too small |
 //! | `link` | connections; batches, confirmation by clean close, retries |
+//! | `link::book` | what sealed sessions tell beside results: the book of this node's core |
 //! | [`sealed`] | sealed sessions without I/O: where to go on, what to leave out, when to begin a new epoch |
 //! | `abilities` | which destinations can seal |
 //!
@@ -57,9 +58,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use chronicle::Chronicle;
 use nagios::echo::Echoes;
 use nagios::{CheckResult, Timestamp};
-use nsca::sealed::{CoreVerdict, Duty};
+use nsca::sealed::{CoreVerdict, Duty, Warmth};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{info, warn};
@@ -108,7 +110,8 @@ impl Sender {
     /// results. What waits in the spool is delivered.
     ///
     /// `core` is where the status file is that tells whether the perfdata FIFO should have something to say. `echoes` are
-    /// those that this node's receiver expects: they are taken, and go no further.
+    /// those that this node's receiver expects: they are taken, and go no further. `chronicle` is what this node's core
+    /// remembers: sealed sessions tell it to peers that can make use of it.
     ///
     /// # Errors
     ///
@@ -122,6 +125,7 @@ impl Sender {
         node: &config::Node,
         core: Option<&config::Core>,
         echoes: Arc<Mutex<Echoes>>,
+        chronicle: Option<Chronicle>,
     ) -> Result<Sender, StartError> {
         let seeds: Result<Vec<u64>, _> = config.destinations.iter().map(|_| getrandom::u64()).collect();
         let seeds = seeds.map_err(StartError::Random)?;
@@ -143,6 +147,7 @@ impl Sender {
             outbox: Arc::clone(&outbox),
             abilities: Arc::clone(&abilities),
             presence: presence.subscribe(),
+            chronicle,
         };
         let mut destinations = Vec::new();
         for (index, (destination, seed)) in config.destinations.iter().cloned().zip(seeds).enumerate() {
@@ -178,6 +183,11 @@ impl Sender {
     /// Whether this node checks and notifies. Told as [`set_core`](Self::set_core) tells its news.
     pub fn set_duty(&self, duty: Duty) {
         self.presence.send_if_modified(|presence| std::mem::replace(&mut presence.duty, duty) != duty);
+    }
+
+    /// Whether this node's core is up to date. Told as [`set_core`](Self::set_core) tells its news.
+    pub fn set_warmth(&self, warmth: Warmth) {
+        self.presence.send_if_modified(|presence| std::mem::replace(&mut presence.warmth, warmth) != warmth);
     }
 
     /// What a destination tells of itself in sealed sessions; `None` if there is no such destination.

@@ -34,6 +34,7 @@ mod plan;
 mod play;
 #[path = "../support/mod.rs"]
 mod support;
+mod taking_over;
 mod verdict;
 mod witness;
 

@@ -114,20 +114,21 @@ impl TakeOver {
         Self { shared, current: None, done: Arc::default() }
     }
 
-    /// What is needed for it, or why there is nothing to give to the core.
-    fn giver(&self) -> Result<Arc<Giver>, String> {
-        let giver = self.shared.means.giver.clone().map_err(|lack| lack.to_string())?;
+    /// What is needed for it, or why the core is given nothing.
+    fn giver(&self) -> Result<Arc<Giver>, Ending> {
+        let not_needed = |why: &str| Err(Ending::NotNeeded(why.to_owned()));
         let sides = &self.shared.means.sides;
         let (program_start, is_known) = sides.chronicle.read(|own| (own.program_start, own.created != 0));
         if is_known && *lock(&self.done) == Some(program_start) {
-            return Err("this run of the core knows already".to_owned());
+            return not_needed("this run of the core knows already");
         }
         match sides.authority() {
-            Some(Authority::Inherit | Authority::Union) => Ok(giver),
-            Some(Authority::Nothing) if self.shared.keeps_leftovers() => Ok(giver),
-            Some(Authority::Nothing) => Err("this core has notified last, so its own memory counts".to_owned()),
-            None => Err("no other node has sent its book, or more than one has: see [failover.heartbeat]".to_owned()),
+            Some(Authority::Inherit | Authority::Union) => {}
+            Some(Authority::Nothing) if self.shared.keeps_leftovers() => {}
+            Some(Authority::Nothing) => return not_needed("this core has notified last, so its own memory counts"),
+            None => return not_needed("no other node has sent its book, or it cannot be known whose counts"),
         }
+        self.shared.means.giver.clone().map_err(Ending::Impossible)
     }
 
     fn begin(&mut self, giver: Arc<Giver>, rest: Vec<ModeCommand>) -> Current {
@@ -169,8 +170,8 @@ impl Issue for TakeOver {
         }
         let giver = match self.giver() {
             Ok(giver) => giver,
-            Err(why) => {
-                self.shared.means.report.send_replace(Some(Report::passed_on(why)));
+            Err(ending) => {
+                self.shared.means.report.send_replace(Some(Report::passed_on(ending)));
                 return lock(&self.shared.inner).issue(commands, obstacle);
             }
         };

@@ -206,7 +206,7 @@ fn write_configuration(directory: &Path, settings: &str, services: Services<'_>)
     }
     let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).unwrap().expect("a user of this id");
     let group = nix::unistd::Group::from_gid(nix::unistd::getegid()).unwrap().expect("a group of this id");
-    let mut main = format!("nagios_user={}\nnagios_group={}\n{settings}", user.name, group.name);
+    let mut main = format!("nagios_user={}\nnagios_group={}\n", user.name, group.name);
     for (key, name) in [
         ("log_file", "nagios.log"),
         ("cfg_file", "objects.cfg"),
@@ -229,6 +229,8 @@ fn write_configuration(directory: &Path, settings: &str, services: Services<'_>)
         "check_external_commands=1\nstatus_update_interval=1\ninterval_length=1\nlog_notifications=1\n\
          retain_state_information=1\nuse_retained_program_state=0\nretention_update_interval=60\ncheck_workers=1\n",
     );
+    // The last one of a kind counts.
+    main.push_str(settings);
     fs::write(directory.join("nagios.cfg"), main).unwrap();
     fs::write(directory.join("objects.cfg"), objects(services)).unwrap();
 }

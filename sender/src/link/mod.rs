@@ -12,6 +12,7 @@
 //! - results may therefore arrive twice, and never out of order.
 
 mod batch;
+mod book;
 mod classic;
 mod connect;
 mod error;
@@ -27,12 +28,13 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chronicle::Chronicle;
 use config::Destination;
 use nagios::CheckResult;
 use nsca::classic::ClientSession;
 use nsca::greeting::{ClientGreeting, PeerAbility, Policy};
 use nsca::packet::Truncated;
-use nsca::sealed::{ClientSettings, CoreVerdict, Duty, Ephemeral, NodeName, STALE_AFTER};
+use nsca::sealed::{ClientSettings, CoreVerdict, Duty, Ephemeral, NodeName, STALE_AFTER, Warmth};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::net::TcpStream;
@@ -74,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) abilities: Arc<Abilities>,
     /// What heartbeats tell of this node.
     pub(crate) presence: watch::Receiver<Presence>,
+    /// This node's book, if there is one.
+    pub(crate) chronicle: Option<Chronicle>,
 }
 
 /// How this node is.
@@ -81,6 +85,7 @@ pub(crate) struct Shared {
 pub(crate) struct Presence {
     pub(crate) core: CoreVerdict,
     pub(crate) duty: Duty,
+    pub(crate) warmth: Warmth,
 }
 
 /// How links are told to end.
@@ -208,7 +213,8 @@ impl<R: Resolve + Sync> Link<R> {
         let hello = hello(&self.shared.node, &self.shared.outbox.lock_soon().await.spool);
         let epoch = hello.epoch;
         let presence = *self.shared.presence.borrow();
-        let settings = ClientSettings { hello, core: presence.core, books: false, stale_after: self.stale_after };
+        let books = self.shared.chronicle.is_some();
+        let settings = ClientSettings { hello, core: presence.core, books, stale_after: self.stale_after };
         let (mut random, mut step) = ([0; 32], [0; 4]);
         getrandom::fill(&mut random).map_err(LinkError::Random)?;
         getrandom::fill(&mut step).map_err(LinkError::Random)?;
@@ -230,6 +236,7 @@ impl<R: Resolve + Sync> Link<R> {
                 let history = self.history.clone();
                 let mut exchange = Exchange::new(*client, &self.destination.name, epoch, ability, history, step);
                 exchange.set_duty(presence.duty);
+                exchange.set_warmth(presence.warmth);
                 self.converse(stream, peer, exchange, &early, stop).await
             }
         }
@@ -253,6 +260,7 @@ impl<R: Resolve + Sync> Link<R> {
             stream,
             address,
             exchange,
+            books: None,
             is_welcomed: false,
         };
         let outcome = conversation.run(early, stop).await;

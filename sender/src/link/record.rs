@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use nsca::sealed::{ClockOffset, CoreVerdict, Duty, Heartbeat, NodeName, Reason};
+use nsca::sealed::{ClockOffset, CoreVerdict, Duty, Heartbeat, NodeName, Reason, Warmth};
 use tokio::sync::{Notify, watch};
 
 use crate::sealed::Counts;
@@ -50,6 +50,8 @@ pub struct Heard {
     pub core: CoreVerdict,
     /// What it did then.
     pub duty: Duty,
+    /// Whether its core was up to date then.
+    pub warmth: Warmth,
     /// How its last session ended; `None` while it lasts, or before the first one.
     pub ended: Option<Ended>,
 }
@@ -116,7 +118,8 @@ impl Record {
 
     pub(crate) fn note_heartbeat(&self, heartbeat: &Heartbeat, at: Instant) {
         self.heard.send_modify(|heard| {
-            (heard.at, heard.core, heard.duty) = (Some(at), heartbeat.core, heartbeat.duty);
+            (heard.at, heard.core) = (Some(at), heartbeat.core);
+            (heard.duty, heard.warmth) = (heartbeat.duty, heartbeat.warmth);
         });
     }
 

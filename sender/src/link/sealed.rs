@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep_until, timeout};
 use tracing::{debug, info, warn};
 
+use super::book::Books;
 use super::connect::present;
 use super::error::LinkError;
 use super::record::{Ended, Record};
@@ -38,6 +39,8 @@ pub(crate) struct Conversation<'l> {
     pub(crate) stream: TcpStream,
     pub(crate) address: SocketAddr,
     pub(crate) exchange: Exchange,
+    /// What it tells beside results; none before the welcome, or where one of both has no book.
+    pub(super) books: Option<Books>,
     /// The peer took the session.
     pub(crate) is_welcomed: bool,
 }
@@ -70,6 +73,9 @@ impl Conversation<'_> {
                 self.exchange.goodbye(Reason::Stopping);
                 return Ok(());
             }
+            if let Some(books) = &mut self.books {
+                books.give(&mut self.exchange);
+            }
             let interest = if self.exchange.poll_transmit(present()).is_empty() {
                 Interest::READABLE
             } else {
@@ -84,11 +90,13 @@ impl Conversation<'_> {
                 }
                 () = sleep_until(timer.into()) => {}
                 () = self.shared.outbox.news(self.index) => self.exchange.handle_arrival(),
+                () = news(&mut self.books) => {}
                 // Whoever says how this node is may be gone at its end.
                 Ok(()) = presence.changed() => {
                     let presence = *presence.borrow_and_update();
                     self.exchange.set_core(presence.core);
                     self.exchange.set_duty(presence.duty);
+                    self.exchange.set_warmth(presence.warmth);
                 }
                 () = stop.drain.cancelled(), if !is_stopping => {
                     is_stopping = true;
@@ -152,10 +160,17 @@ impl Conversation<'_> {
                 self.is_welcomed = true;
                 self.record.clear_failure();
                 self.record.note_welcome(node);
+                let chronicle = self.shared.chronicle.as_ref().filter(|_| self.exchange.has_books());
+                self.books = chronicle.map(Books::new);
             }
             Event::Remember => self.remember().await?,
             Event::Heartbeat(heartbeat) => self.record.note_heartbeat(&heartbeat, Instant::now()),
-            Event::Acknowledged | Event::Want(_) => {}
+            Event::Acknowledged => {}
+            Event::Want(want) => {
+                if let Some(books) = &mut self.books {
+                    books.handle(want);
+                }
+            }
             Event::Goodbye(reason) => return Err(LinkError::PeerLeft { address: self.address, reason }),
         }
         Ok(())
@@ -224,5 +239,13 @@ impl Conversation<'_> {
         let mut unread = [0; 4096];
         while self.stream.read(&mut unread).await? > 0 {}
         Ok(())
+    }
+}
+
+/// Waits until there is more to tell than results.
+async fn news(books: &mut Option<Books>) {
+    match books {
+        Some(books) => books.news().await,
+        None => std::future::pending().await,
     }
 }

@@ -17,6 +17,9 @@
 //! **Invariant:** a sequence that the peer counts as accepted, and that this spool did not send it, is never taken for one of
 //! this spool's: see [`History`].
 //!
+//! **Invariant:** of the book nothing is told before the results that the spool holds: what it remembers of a result is known
+//! after the result.
+//!
 //! **Invariant:** memory is bounded: one batch of the spool, and the numbers of [`MAX_UNDER_WAY`] results.
 
 mod frame;
@@ -29,11 +32,11 @@ use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
-use nagios::stored;
+use nagios::{CheckResult, stored};
 use nsca::greeting::PeerAbility;
 use nsca::sealed::{
-    Client, ClientEvent, ClockOffset, CoreVerdict, Duty, Heartbeat, Hello, NodeName, Now, Reason, SealedError, Sent,
-    SpoolId, Want, Welcome,
+    Client, ClientEvent, ClockOffset, CoreVerdict, Duty, Heading, Heartbeat, Hello, NodeName, Now, Reason, SealedError,
+    Sent, SpoolId, Want, Warmth, Welcome,
 };
 use spool::disk::Disk;
 use spool::{Spool, Trouble};
@@ -193,6 +196,41 @@ impl Exchange {
     /// Tells the peer whether this node checks and notifies.
     pub fn set_duty(&mut self, duty: Duty) {
         self.client.set_duty(duty);
+    }
+
+    /// Tells the peer whether this node's core is up to date.
+    pub fn set_warmth(&mut self, warmth: Warmth) {
+        self.client.set_warmth(warmth);
+    }
+
+    /// Whether both sides know of books. Known from the welcome on.
+    pub fn has_books(&self) -> bool {
+        self.client.has_books()
+    }
+
+    /// Whether the book may be told: the peer was given all that was in the spool at the last [`visit`](Self::visit).
+    pub fn may_tell(&self) -> bool {
+        self.has_books() && matches!(&self.state, State::Sending(sending) if sending.stock.is_dry())
+    }
+
+    /// Tells what comes next of the book, and how new it is.
+    pub fn tell_heading(&mut self, heading: &Heading) -> Sent {
+        self.client.send_heading(heading)
+    }
+
+    /// Tells a record of the book.
+    pub fn tell_record(&mut self, record: &[u8]) -> Sent {
+        self.client.send_record(record)
+    }
+
+    /// Gives a result that the peer has asked for. Never [`Sent::TooLong`]: what no frame can hold is cut, as in news.
+    pub fn show(&mut self, result: &CheckResult) -> Sent {
+        frame::show(&mut self.client, result)
+    }
+
+    /// Says that what the peer asked for was shown, with so many results.
+    pub fn answer(&mut self, shown: u32) -> Sent {
+        self.client.send_answered(shown)
     }
 
     /// Ends the session in order: nothing more is given, what was given is still sent.

@@ -34,7 +34,7 @@ pub(crate) fn configuration(directory: &Path, destinations: Vec<Destination>) ->
 
 /// Starts a sender that calls its node "master".
 pub(crate) async fn start_in(config: &config::Sender, state_directory: &Path) -> Result<Sender, StartError> {
-    Sender::start(config, &node(state_directory), None, Arc::default()).await
+    Sender::start(config, &node(state_directory), None, Arc::default(), None).await
 }
 
 pub(crate) fn node(state_directory: &Path) -> config::Node {

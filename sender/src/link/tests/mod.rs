@@ -1,5 +1,6 @@
 //! Over real sockets, against the other half of the protocol.
 
+mod books;
 mod sealed;
 mod standby;
 
@@ -45,6 +46,7 @@ impl<R: Resolve + Sync> Stage<R> {
             abilities,
             // Nobody says how this node is.
             presence: watch::Sender::new(Presence::default()).subscribe(),
+            chronicle: None,
         };
         let link = Link::new(destination, resolver, 0, shared, Arc::clone(&record), 1);
         Stage { directory, outbox, record, link }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chronicle::Chronicle;
 use nagios::{Attributed, CheckType};
 use nsca::sealed::{Psk, Reason};
 
@@ -12,6 +13,16 @@ use crate::{Sender, SessionKind};
 
 /// A sender with this destination, which keeps everything in `directory`.
 async fn sender(directory: &Path, address: SocketAddr, sealed: Policy) -> Sender {
+    sender_with(directory, address, sealed, None).await
+}
+
+/// And with this book.
+pub(super) async fn sender_with(
+    directory: &Path,
+    address: SocketAddr,
+    sealed: Policy,
+    chronicle: Option<Chronicle>,
+) -> Sender {
     let destination = Destination {
         name: "standby".into(),
         address: address.to_string().parse().unwrap(),
@@ -36,7 +47,7 @@ async fn sender(directory: &Path, address: SocketAddr, sealed: Policy) -> Sender
         state_directory: directory.to_owned(),
         control_socket: directory.join("control.sock"),
     };
-    Sender::start(&config, &node, None, Arc::default()).await.unwrap()
+    Sender::start(&config, &node, None, Arc::default(), chronicle).await.unwrap()
 }
 
 fn submit(sender: &Sender, numbers: std::ops::Range<u64>) {

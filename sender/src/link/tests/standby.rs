@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use nsca::classic::ServerSession;
 use nsca::greeting::{Policy, RANDOM_BYTES, ServerGreeted, ServerGreeting};
 use nsca::sealed::{
-    CoreVerdict, Duty, NodeName, Psk, Reason, STALE_AFTER, SealedError, Server, ServerEvent, ServerSettings, SpoolId,
-    Window,
+    CoreVerdict, Duty, Heading, NodeName, Psk, Reason, STALE_AFTER, SealedError, Server, ServerEvent, ServerSettings,
+    ShownFrame, SpoolId, Want, Warmth, Window,
 };
 use nsca::{Method, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,6 +56,13 @@ pub(super) struct State {
     pub(super) errors: Vec<SealedError>,
     pub(super) core: CoreVerdict,
     pub(super) duty: Duty,
+    pub(super) warmth: Warmth,
+    /// Whether it knows of books.
+    pub(super) books: bool,
+    /// What it asks for next.
+    pub(super) wants: Vec<Want>,
+    /// What was told in sealed sessions, in its order.
+    pub(super) told: Vec<String>,
     /// What it claims to have accepted in the first epoch.
     pub(super) claimed: u64,
     accepted: BTreeMap<(SpoolId, u64), u64>,
@@ -99,6 +106,10 @@ impl Standby {
             errors: Vec::new(),
             core: CoreVerdict::Unknown,
             duty: Duty::Unknown,
+            warmth: Warmth::Unknown,
+            books: true,
+            wants: Vec::new(),
+            told: Vec::new(),
             claimed: 0,
             accepted: BTreeMap::new(),
         };
@@ -143,7 +154,7 @@ async fn serve(mut stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         node: NodeName::try_from("standby").unwrap(),
         window: Window { results: 100, bytes: 1 << 20 },
         core: CoreVerdict::Alive,
-        books: false,
+        books: lock(state).books,
         stale_after: STALE_AFTER,
     };
     let timestamp = u32::try_from(present().unix_us / 1_000_000).unwrap();
@@ -219,7 +230,10 @@ impl Sealed {
             }
             let act = lock(state).act;
             match act {
-                Act::Take if self.spool.is_some() => self.acknowledge(state),
+                Act::Take if self.spool.is_some() => {
+                    self.acknowledge(state);
+                    lock(state).wants.retain(|want| !self.server.want(want));
+                }
                 Act::Take | Act::Ignore | Act::Refuse(_) => {}
                 Act::Stall => std::future::pending().await,
                 Act::Cut => return Ok(()),
@@ -251,14 +265,26 @@ impl Sealed {
                         let number = output.trim_start_matches('0');
                         let from = if origin.is_empty() { String::new() } else { format!(" of {origin}") };
                         state.sealed.push(format!("{number}{from}"));
+                        state.told.push(format!("result {number}"));
                         self.newest = result.sequence;
                     }
-                    ServerEvent::Heartbeat(heartbeat) => (state.core, state.duty) = (heartbeat.core, heartbeat.duty),
+                    ServerEvent::Heartbeat(heartbeat) => {
+                        (state.core, state.duty) = (heartbeat.core, heartbeat.duty);
+                        state.warmth = heartbeat.warmth;
+                    }
                     ServerEvent::Goodbye(reason) => state.goodbyes.push(reason),
-                    ServerEvent::Heading(_)
-                    | ServerEvent::Record(_)
-                    | ServerEvent::Shown(_)
-                    | ServerEvent::Answered(_) => {}
+                    ServerEvent::Heading(Heading { part, created, .. }) => {
+                        state.told.push(format!("{part:?} {created}"));
+                    }
+                    ServerEvent::Record(record) => {
+                        let record = book::Record::decode(record).unwrap();
+                        state.told.push(format!("record {}", record.object()));
+                    }
+                    ServerEvent::Shown(ShownFrame { host, service, code, output, attempt, .. }) => {
+                        let [host, service, output] = [host, service, output].map(String::from_utf8_lossy);
+                        state.told.push(format!("shown {host};{service} {code} {attempt} {output}"));
+                    }
+                    ServerEvent::Answered(shown) => state.told.push(format!("answered {shown}")),
                 }
             }
             if let Some(hello) = hello {
