@@ -70,7 +70,7 @@ impl Answers {
             node: config.node.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: started.elapsed().as_secs(),
-            warnings: Vec::new(),
+            warnings: roles.stage.warm.iter().filter_map(|warm| report::untold(warm)).collect(),
             core,
             sender,
             receiver,

@@ -42,7 +42,8 @@ fn print(path: &Path, config: &Config) {
     for warning in &config.warnings {
         println!("warning: {warning}");
     }
-    for advice in config.advice() {
+    let of_memory = warm::needs::findings(config).into_iter().chain(warm::needs::forgetful_objects(config));
+    for advice in config.advice().into_iter().chain(of_memory) {
         println!("advice: {advice}");
     }
     if let Some(fifo) = config.sender.as_ref().and_then(|sender| sender.perfdata.as_ref()) {

@@ -33,7 +33,7 @@ pub(crate) fn main(path: &Path) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&warm::needs::findings(&config)) {
         tracing::warn!("{warning}");
     }
     match serve(config) {

@@ -232,5 +232,40 @@ fn config_check_names_the_plugins_of_a_standby_and_what_its_core_lacks() {
     for setting in wanted {
         assert_eq!(said.matches(&format!("advice: set {setting}")).count(), 1, "{setting} in\n{said}");
     }
-    assert!(!says(&wanted.join("\n")).contains("advice: set"));
+    let memory = "retain_state_information=1\nstate_retention_file=retention.dat\nobject_cache_file=objects.cache";
+    assert!(said.contains("advice: set retain_state_information=1"), "{said}");
+    assert!(!says(&format!("{}\n{memory}", wanted.join("\n"))).contains("advice: set"));
+}
+
+/// Whether the core can be given what the master's remembers, and whether it tells, is known before it matters.
+#[test]
+fn config_check_says_what_is_in_the_way_of_a_memory() {
+    let directory = TempDir::new().unwrap();
+    let main_config = directory.path().join("nagios.cfg");
+    let toml = STANDBY.replace("command_file = \"DIR/nagios.cmd\"", "main_config = \"DIR/nagios.cfg\"")
+        + "[sender]\nsocket = \"DIR/ocsp.sock\"\nspill = \"DIR/spill\"\n\
+           [[sender.destination]]\nname = \"master\"\naddress = \"127.0.0.1:1\"\npassword = \"PASSWORD\"\n\
+           [failover]\nrole = \"standby\"\n[failover.heartbeat]\nnode = \"master\"\n";
+    let says = |settings: &str| {
+        fs::write(&main_config, format!("command_file=nagios.cmd\nstatus_file=status.dat\n{settings}\n")).unwrap();
+        let checked = check(&write_config(&directory, &toml));
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+        String::from_utf8(checked.stdout).unwrap()
+    };
+    let retained = "retain_state_information=1\nlog_notifications=0\n";
+    fs::write(directory.path().join("objects.cache"), "define host {\n\tretain_status_information\t0\n\t}\n").unwrap();
+    for (settings, expected) in [
+        ("", "advice: set retain_state_information=1"),
+        (retained, "advice: set state_retention_file"),
+        (retained, "advice: set log_notifications=1"),
+        ("object_cache_file=objects.cache", "advice: set retain_status_information=1 for the 1 hosts"),
+        (
+            "retain_state_information=1\nstate_retention_file=none/retention.dat",
+            "advice: let this daemon's user write into",
+        ),
+        ("icinga_user=icinga\nretain_state_information=1\nstate_retention_file=r", "advice: set sync_retention_file"),
+    ] {
+        let said = says(settings);
+        assert!(said.contains(expected), "{expected:?} is not in\n{said}");
+    }
 }

@@ -149,8 +149,7 @@ impl Node {
                 actor.core.main_config().display()
             ),
         );
-        let daemon = Running::start(&mut understudy(&path, "run"));
-        daemon.wait_for("sender sends");
+        let daemon = daemon(&path);
         actor.core.start();
         Node { daemon, actor, directory: path }
     }
@@ -175,6 +174,18 @@ impl Node {
         true
     }
 
+    /// Its daemon dies.
+    pub fn kill_daemon(&mut self) {
+        self.daemon.signal(Signal::SIGKILL);
+        self.daemon.wait();
+    }
+
+    /// Another one goes on.
+    #[track_caller]
+    pub fn start_daemon(&mut self) {
+        self.daemon = daemon(&self.directory);
+    }
+
     /// What `understudy status` says, for whoever reads a failure.
     pub fn status(&self) -> String {
         run(&mut understudy(&self.directory, "status"), b"").out
@@ -184,6 +195,14 @@ impl Node {
     pub fn said(&self) -> String {
         self.daemon.said()
     }
+}
+
+/// A running daemon.
+#[track_caller]
+fn daemon(directory: &Path) -> Running {
+    let daemon = Running::start(&mut understudy(directory, "run"));
+    daemon.wait_for("sender sends");
+    daemon
 }
 
 /// The program for a node whose files are in `directory`.

@@ -17,6 +17,7 @@
 //! | [`handing_over`] | how a running core is given a memory |
 //! | [`takeover`] | what it is given before it notifies |
 //! | [`verifying`] | whether this core agrees with the peer's book |
+//! | [`stopped`] | what a core that does not run is to find when it starts |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
 pub mod handing_over;
@@ -26,6 +27,7 @@ pub mod resync;
 pub mod settings;
 pub mod shelves;
 pub mod sides;
+pub mod stopped;
 pub mod takeover;
 pub mod verifying;
 pub mod warmth;

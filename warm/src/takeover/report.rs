@@ -6,6 +6,7 @@ use book::handover::Outcome;
 use nsca::sealed::NodeName;
 
 use super::plan::Plan;
+use crate::needs::Lack;
 
 /// What became of the last take-over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,10 @@ pub struct Report {
 pub enum Ending {
     /// It has not yet.
     UnderWay,
-    /// The commands went on as they were: why.
-    PassedOn(String),
+    /// The core notifies with what it remembers itself: why.
+    NotNeeded(String),
+    /// It cannot be given anything.
+    Impossible(Lack),
     /// The core knew all that the other one did.
     NothingToGive,
     /// The core was given it.
@@ -60,10 +63,11 @@ impl Report {
         }
     }
 
-    pub(super) fn passed_on(why: String) -> Self {
-        tracing::info!(reason = why, "this core notifies with what it remembers itself");
-        let began = crate::handing_over::now().seconds();
-        Self { ending: Ending::PassedOn(why), ..Self::begun(began) }
+    /// The commands went on as they were.
+    pub(super) fn passed_on(ending: Ending) -> Self {
+        let report = Self { ending, ..Self::begun(crate::handing_over::now().seconds()) };
+        report.log();
+        report
     }
 
     pub(super) fn note(&mut self, plan: &Plan, stale: Option<String>) {
@@ -71,11 +75,13 @@ impl Report {
         (self.behind, self.silenced, self.stale) = (plan.behind, plan.silenced, stale);
     }
 
-    /// Whether the core knows what it was to know.
-    pub fn is_well(&self) -> bool {
-        match self.ending {
-            Ending::UnderWay | Ending::PassedOn(_) | Ending::NothingToGive | Ending::CalledOff => true,
-            Ending::Given(outcome) => matches!(outcome, Outcome::Confirmed | Outcome::Withdrawn),
+    /// Why the core may tell again what the other node has told, and no recoveries from it.
+    pub fn trouble(&self) -> Option<String> {
+        match &self.ending {
+            Ending::UnderWay | Ending::NotNeeded(_) | Ending::NothingToGive | Ending::CalledOff => None,
+            Ending::Given(Outcome::Confirmed | Outcome::Withdrawn) => None,
+            Ending::Given(outcome) => Some(outcome.to_string()),
+            Ending::Impossible(lack) => Some(lack.to_string()),
         }
     }
 
@@ -84,23 +90,25 @@ impl Report {
         if let Some(reason) = &self.stale {
             tracing::warn!(reason, "what the core knew was taken from its status file, which may be some seconds old");
         }
+        if let Some(reason) = self.trouble() {
+            return tracing::error!(
+                reason,
+                given,
+                owed,
+                behind,
+                ?took,
+                "this core may notify again of what the other node has told, and not of recoveries from it"
+            );
+        }
         match &self.ending {
-            Ending::Given(outcome) if !self.is_well() => {
-                let reason = outcome.to_string();
-                tracing::error!(
-                    reason,
-                    given,
-                    owed,
-                    behind,
-                    ?took,
-                    "this core may notify again of what the other node has told, and not of recoveries from it"
-                );
-            }
             Ending::Given(_) => {
                 tracing::info!(given, owed, behind, silenced, ?took, "this core knows what the other node has told");
             }
             Ending::NothingToGive => tracing::info!(behind, ?took, "this core knew what the other node has told"),
-            Ending::UnderWay | Ending::PassedOn(_) | Ending::CalledOff => {}
+            Ending::NotNeeded(reason) => {
+                tracing::info!(reason, "this core notifies with what it remembers itself");
+            }
+            Ending::UnderWay | Ending::Impossible(_) | Ending::CalledOff => {}
         }
     }
 }
