@@ -39,8 +39,9 @@ pub use plan::Plan;
 /// How long a command has to appear in the status file, in seconds.
 pub const REISSUE: i64 = 120;
 
-/// How long commands of an earlier run may be on their way, in seconds; and those that a core finds when it starts.
-pub const SETTLE: i64 = 10;
+/// How long commands of an earlier run may be on their way, in seconds; and those that a core finds when it starts. Should they
+/// take longer, what is then there twice is ended once.
+pub const SETTLE: i64 = 3;
 
 /// How many commands are issued at once. The others follow with the next status file.
 pub const MAX_COMMANDS: usize = 1000;
@@ -73,6 +74,8 @@ pub struct Mirror {
     carried: Book,
     issued: Vec<Issued>,
     settled: i64,
+    /// The run of the core, and its first status file.
+    run: (i64, i64),
     has_news: bool,
 }
 
@@ -86,7 +89,12 @@ struct Issued {
 impl Mirror {
     /// Goes on with what an earlier run has carried over. Times are Unix seconds.
     pub fn new(carried: Book, now: i64) -> Self {
-        Self { carried, issued: Vec::new(), settled: now + SETTLE, has_news: false }
+        Self { carried, issued: Vec::new(), settled: now + SETTLE, run: (0, 0), has_news: false }
+    }
+
+    /// There was no earlier run: whatever this core shows, nothing is on its way.
+    pub fn first() -> Self {
+        Self { settled: 0, ..Self::new(Book::default(), 0) }
     }
 
     /// What was carried over, to be kept for the next run.
@@ -122,10 +130,14 @@ impl Mirror {
             self.carry(common);
             return Vec::new();
         }
+        if self.run.0 != program_start {
+            self.run = (program_start, created);
+        }
         if created < self.settled || self.is_waiting() {
             return Vec::new();
         }
-        self.issued.retain(|issued| !issued.is_over(created, program_start, now));
+        let began = self.run.1;
+        self.issued.retain(|issued| !issued.is_over(created, began, now));
         let mut plan = Plan::new(wanted, shown, &self.carried, now);
         self.issued.retain(|issued| !issued.is_obeyed(&plan.commands, created));
         plan.commands.retain(|command| !self.issued.iter().any(|issued| is_same_command(&issued.command, command)));
@@ -159,11 +171,11 @@ impl Issued {
             && !missing.iter().any(|command| is_same_command(&self.command, command))
     }
 
-    /// Whether it was lost if a status file of `created` does not show it.
-    fn is_over(&self, created: i64, program_start: i64, now: i64) -> bool {
+    /// Whether it was lost if a status file of `created` does not show it, of a core whose first one is of `began`.
+    fn is_over(&self, created: i64, began: i64, now: i64) -> bool {
         self.written.is_some_and(|written| {
             // The one that took it may have ended before it saved.
-            let is_another_core = program_start > written && created >= program_start + SETTLE;
+            let is_another_core = began > written && created >= began + SETTLE;
             is_another_core || now >= written + REISSUE
         })
     }

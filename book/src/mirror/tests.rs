@@ -257,6 +257,7 @@ fn a_slow_core_is_not_told_twice() {
     assert!(mirror.is_waiting());
     mirror.handle_written(NOW + 600);
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + 660), [], "it is still on its way");
+    assert_eq!(told(&mut Mirror::first(), &wanted, &own, 1).len(), 1, "nothing is on its way");
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + 600 + REISSUE).len(), 1, "it was lost");
     assert_eq!(mirror.carried().len(), 1);
 }
@@ -289,7 +290,7 @@ fn what_a_core_took_with_it_is_told_the_next_one() {
         mirror.handle_sight(sight, Charge::Peer, created).len()
     };
     assert_eq!(restarted(NOW + 6), 0, "it may have found it in its command file");
-    assert_eq!(restarted(NOW + 5 + SETTLE), 1);
+    assert_eq!(restarted(NOW + 6 + SETTLE), 1);
 }
 
 #[test]
