@@ -55,7 +55,7 @@ pub enum Telling {
     /// The whole book follows.
     Begin,
     /// What is known of an object, or what changed.
-    Record(Record),
+    Record(Box<Record>),
     /// The whole book was told.
     End,
 }
@@ -94,7 +94,7 @@ impl Feed {
             return Some(Telling::Begin);
         }
         if let Some((object, news)) = self.news.pop_first() {
-            return Some(Telling::Record(news.of(object, book)));
+            return Some(Telling::Record(Box::new(news.of(object, book))));
         }
         let Whole::Told(last) = &mut self.whole else { return None };
         let after = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
@@ -103,7 +103,7 @@ impl Feed {
             return Some(Telling::End);
         };
         *last = Some(object.clone());
-        Some(Telling::Record(Record::Whole(object.clone(), Change::whole(entry))))
+        Some(Telling::Record(Box::new(Record::Whole(object.clone(), Change::whole(entry)))))
     }
 
     /// Whether the peer may know something of `object`. The others' turn is still to come.
@@ -151,6 +151,10 @@ mod tests {
         Entry { memory: Memory { checked: true, last_check, ..Memory::default() }, ..Entry::default() }
     }
 
+    fn record(record: Record) -> Option<Telling> {
+        Some(Telling::Record(Box::new(record)))
+    }
+
     /// A core's book, the feed of one peer, and that peer.
     #[derive(Default)]
     struct Site {
@@ -181,7 +185,7 @@ mod tests {
             let told = self.feed.poll(&self.book)?;
             match &told {
                 Telling::Begin => self.shelf.begin(),
-                Telling::Record(record) => drop(self.shelf.take(record.clone()).unwrap()),
+                Telling::Record(record) => drop(self.shelf.take((**record).clone()).unwrap()),
                 Telling::End => drop(self.shelf.end()),
             }
             Some(told)
@@ -202,12 +206,12 @@ mod tests {
         site.set("a", Some(&at(1)));
         site.set("b", Some(&at(1)));
         assert_eq!(site.tell(), Some(Telling::Begin));
-        assert_eq!(site.tell(), Some(Telling::Record(Record::Whole(host("a"), Change::whole(&at(1))))));
+        assert_eq!(site.tell(), record(Record::Whole(host("a"), Change::whole(&at(1)))));
         site.set("a", Some(&at(2)));
         site.set("b", Some(&at(2)));
         let change = Change::between(&at(1), &at(2)).unwrap();
-        assert_eq!(site.tell(), Some(Telling::Record(Record::Changed(host("a"), change))), "news do not wait");
-        assert_eq!(site.tell(), Some(Telling::Record(Record::Whole(host("b"), Change::whole(&at(2))))));
+        assert_eq!(site.tell(), record(Record::Changed(host("a"), change)), "news do not wait");
+        assert_eq!(site.tell(), record(Record::Whole(host("b"), Change::whole(&at(2)))));
         assert_eq!(site.tell(), Some(Telling::End));
         assert_eq!(site.tell(), None);
         assert!(site.agrees());

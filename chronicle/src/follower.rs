@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use book::book::Shown;
+use nagios::Timestamp;
 use nagios::log::{LogEvent, LogFollower};
 use nagios::status::{Look, StatusError, StatusReader, Version, look};
 use tracing::{debug, info, warn};
@@ -264,9 +265,9 @@ fn read_slice(reader: &mut StatusReader<File>, head: &mut Head, slice: &mut Vec<
     for _ in 0..SLICE_BLOCKS {
         let Some(block) = reader.next_block()? else { return Ok(false) };
         if let Some(info) = block.info_status() {
-            head.created = info.created().map_or(0, |created| created.seconds());
+            head.created = info.created().map_or(0, Timestamp::seconds);
         } else if let Some(program) = block.program_status() {
-            head.program_start = program.program_start().map_or(0, |start| start.seconds());
+            head.program_start = program.program_start().map_or(0, Timestamp::seconds);
             head.notifies = program.enable_notifications();
         }
         slice.extend(Shown::of(&block));

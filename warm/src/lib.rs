@@ -17,6 +17,7 @@
 //! | [`handing_over`] | how a running core is given a memory |
 //! | [`takeover`] | what it is given before it notifies |
 //! | [`stopped`] | what a core that does not run is to find when it starts |
+//! | [`verifying`] | whether this core agrees with the peer's book |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
 pub mod handing_over;
@@ -28,6 +29,7 @@ pub mod shelves;
 pub mod sides;
 pub mod stopped;
 pub mod takeover;
+pub mod verifying;
 pub mod warmth;
 
 mod stored;
@@ -36,4 +38,5 @@ mod warm;
 pub use settings::Settings;
 pub use shelves::Shelves;
 pub use sides::Sides;
+pub use verifying::{CannotTell, Verified};
 pub use warm::{Ended, Warm};

@@ -133,6 +133,7 @@ impl Running {
                 Ok(()) = inputs.core.changed() => {}
                 Ok(()) = self.answers.changed() => {
                     let answers = *self.answers.borrow_and_update();
+                    tracing::debug!(shown = answers.shown, "the other node has answered");
                     self.resync.handle_answered(u64::from(answers.shown));
                 }
                 Some(given) = self.giving.join_next() => {
@@ -219,15 +220,19 @@ impl Running {
         match action {
             Action::Compare => {
                 let behind = self.behind().await;
+                tracing::debug!(behind = behind.len(), "compared with the other node's book");
                 self.resync.handle_compared(behind, Now::read());
             }
             Action::Ask(objects) => {
+                let count = objects.len();
                 let asked = self.ask(objects);
+                tracing::debug!(objects = count, asked, "the other node is asked for results");
                 self.resync.handle_asked(asked, Now::read());
             }
             Action::HandOver => {
                 let sides = self.sides.clone();
                 let patches = blocking(move || sides.compare(patches).unwrap_or_default()).await;
+                tracing::debug!(objects = patches.len(), "the core is given what the other node remembers");
                 let (count, given) = (patches.len(), (!patches.is_empty()).then(|| (self.give)(patches)));
                 self.giving.spawn(async move {
                     match given {
