@@ -32,9 +32,15 @@ pub(crate) fn warm(warm: &warm::Warm) -> Warm {
         last_takeover: warm.last_takeover().map(|report| Event {
             age_seconds: seconds_since(report.began),
             ended: takeover_ended(&report),
-            well: report.is_well(),
+            well: report.trouble().is_none(),
         }),
     }
+}
+
+/// Why this node's core does not know what the other one has told, while it notifies.
+pub(crate) fn untold(warm: &warm::Warm) -> Option<String> {
+    let trouble = warm.last_takeover().filter(|_| warm.sides().is_on_stage())?.trouble()?;
+    Some(format!("problems may be notified twice, and recoveries not at all: {trouble}"))
 }
 
 fn book(shelves: &Shelves, node: &NodeName) -> Option<Book> {
@@ -79,7 +85,8 @@ fn takeover_ended(report: &takeover::Report) -> String {
     let takeover::Report { ending, given, owed, behind, .. } = report;
     match ending {
         takeover::Ending::UnderWay => "goes on".to_owned(),
-        takeover::Ending::PassedOn(reason) => format!("the core notifies with what it remembers itself: {reason}"),
+        takeover::Ending::NotNeeded(reason) => format!("the core notifies with what it remembers itself: {reason}"),
+        takeover::Ending::Impossible(lack) => format!("the core notifies with what it remembers itself: {lack}"),
         takeover::Ending::NothingToGive => "the core knew what the other one had told".to_owned(),
         takeover::Ending::CalledOff => "called off".to_owned(),
         takeover::Ending::Given(outcome) => {
