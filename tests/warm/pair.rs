@@ -106,10 +106,7 @@ impl Pair {
             let (master, standby) = (self.master.picture()?, self.standby.picture()?);
             let shown = standby.book.entries().map(|(object, Entry { memory, .. })| (object, memory));
             let mut report = verify::compare(&master.book, shown);
-            report.differing.retain(|_, aspects| {
-                aspects.retain(|aspect| matters(*aspect));
-                !aspects.is_empty()
-            });
+            report.differing.retain(|_, difference| difference.aspects.iter().any(|aspect| matters(*aspect)));
             last = format!("{} of {}: {:?}", report.differing.len(), report.objects, report.differing.iter().take(8));
             (report.objects > self.services && report.agrees()).then_some(report.objects)
         };
