@@ -1,5 +1,7 @@
 //! What the roles say of themselves, as the document that `understudy status` shows.
 
+mod warm;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,6 +15,8 @@ use failover::machine::{Flag, State};
 use nagios::command_file::{CommandFile, CommandFileError};
 use receiver::{Counts, JournalStatus, NodeStatus, SessionStatus};
 use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
+
+pub(crate) use warm::{resync_ended, resync_refused, warm};
 
 /// How long a core's command file may be full without being in trouble.
 const FULL_FOR: Duration = Duration::from_millis(200);
