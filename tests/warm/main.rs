@@ -31,9 +31,12 @@
 #![allow(dead_code, reason = "what the tests share is whole")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
+mod attempts;
 mod cast;
 mod clock;
+mod late_standby;
 mod objects;
+mod pair;
 mod plan;
 mod play;
 #[path = "../support/mod.rs"]

@@ -16,6 +16,7 @@
 //! | [`needs`] | what a core must be, and who this daemon must be, for all this |
 //! | [`handing_over`] | how a running core is given a memory |
 //! | [`takeover`] | what it is given before it notifies |
+//! | [`stopped`] | what a core that does not run is to find when it starts |
 //! | [`verifying`] | whether this core agrees with the peer's book |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
@@ -26,6 +27,7 @@ pub mod resync;
 pub mod settings;
 pub mod shelves;
 pub mod sides;
+pub mod stopped;
 pub mod takeover;
 pub mod verifying;
 pub mod warmth;

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chronicle::Chronicle;
-use failover::Issue;
 use failover::machine::Now;
 use failover::verdict::CoreFiles;
+use failover::{Amend, Issue};
 use nsca::sealed::{CoreVerdict, Warmth};
 use receiver::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +18,7 @@ use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
 use crate::sides::Sides;
+use crate::stopped::Stopped;
 use crate::takeover::{self, Courses, Means, TakeOver};
 use crate::verifying::{self, CannotTell, Patience, Verified};
 
@@ -79,6 +80,11 @@ impl Warm {
     /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
     pub fn issue(&self, inner: Box<dyn Issue>) -> Box<dyn Issue> {
         Box::new(TakeOver::new(inner, self.taking_over.clone()))
+    }
+
+    /// What this node's core is to find in its retention file when it starts.
+    pub fn amend(&self) -> Box<dyn Amend> {
+        Box::new(Stopped::new(self.sides.clone()))
     }
 
     /// What became of the last take-over of memory.
