@@ -37,6 +37,12 @@ pub(crate) fn warm(warm: &warm::Warm) -> Warm {
     }
 }
 
+/// Why this node's core does not know what the other one has told, while it notifies.
+pub(crate) fn untold(warm: &warm::Warm) -> Option<String> {
+    let trouble = warm.last_takeover().filter(|_| warm.sides().is_on_stage())?.trouble()?;
+    Some(format!("problems may be notified twice, and recoveries not at all: {trouble}"))
+}
+
 fn book(shelves: &Shelves, node: &NodeName) -> Option<Book> {
     shelves.read(node, |shelf| {
         let heading = shelf.heading();
