@@ -34,11 +34,13 @@
 mod attempts;
 mod cast;
 mod clock;
+mod handing_back;
 mod late_standby;
 mod objects;
 mod pair;
 mod plan;
 mod play;
+mod resynchronisation;
 #[path = "../support/mod.rs"]
 mod support;
 mod taking_over;
