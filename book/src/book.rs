@@ -263,6 +263,22 @@ impl Book {
         Some(Record::Changed(told.object.clone(), change))
     }
 
+    /// The core's retention file says this of an object that a status file has shown: of a problem that lasts, it knows all states
+    /// that somebody was told of.
+    pub fn recall(&mut self, object: &Object, saved: &Memory) -> Option<Record> {
+        let page = self.pages.get_mut(object)?;
+        let memory = &page.entry.memory;
+        let lasts = memory.is_problem() && saved.is_problem() && memory.last_times[0] == saved.last_times[0];
+        if !lasts || memory.notifications == 0 {
+            return None;
+        }
+        let notified_on = memory.notified_on.union(saved.notified_on);
+        let memory = Memory { notified_on, ..memory.clone() };
+        let change = Change::between(&page.entry, &Entry { memory, ..page.entry.clone() })?;
+        page.entry.memory.notified_on = notified_on;
+        Some(Record::Changed(object.clone(), change))
+    }
+
     /// Remembers which objects have remarks.
     fn note_remarks(&mut self, object: &Object) {
         let entry = self.entry(object);

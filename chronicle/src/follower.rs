@@ -10,14 +10,15 @@
 //!
 //! **Invariant:** the log waits until a status file was read: it tells of objects that only that file names.
 
-use std::fs::File;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use book::book::Shown;
 use nagios::Timestamp;
-use nagios::log::{LogEvent, LogFollower};
+use nagios::log::{LogEvent, LogFollower, LogPosition};
 use nagios::status::{Look, StatusError, StatusReader, Version, look};
 use tracing::{debug, info, warn};
 
@@ -47,6 +48,8 @@ pub(crate) struct Files {
     pub(crate) log: Option<PathBuf>,
     /// Where the core puts its old logs.
     pub(crate) archive: Option<PathBuf>,
+    /// Where it saves what it remembers.
+    pub(crate) retention: Option<PathBuf>,
     pub(crate) kept: PathBuf,
 }
 
@@ -94,10 +97,7 @@ impl Follower {
             troubles.kept.note(&error);
             Kept::default()
         });
-        let log = files.log.clone().map(|path| match kept.log {
-            Some(position) => LogFollower::resume(path, files.archive.as_deref(), position),
-            None => LogFollower::from_start(path),
-        });
+        let log = files.log.clone().map(|path| resume(path, files.archive.as_deref(), kept.log));
         let own = &mut shared.lock().own;
         (own.activity, own.notifies) = (kept.activity, kept.notifies);
         let now = Instant::now();
@@ -155,16 +155,48 @@ impl Follower {
                 self.follow_log()?;
                 self.seen = Some(version);
                 match self.read_picture(reader) {
-                    Ok(()) => self.troubles.status.is_over(),
+                    Ok(()) => self.handle_picture()?,
                     Err(Unread::Stopped) => return Err(Stopped),
                     Err(Unread::Status(error)) => self.troubles.status.note(&error),
                 }
-                // What was logged before there was anything to be told of.
-                self.follow_log()?;
             }
             Err(error) => self.troubles.status.note(&error),
         }
         Ok(())
+    }
+
+    /// After the first status file comes what it does not tell, and what was logged before there was anything to be told of.
+    fn handle_picture(&mut self) -> Result<(), Stopped> {
+        self.troubles.status.is_over();
+        if self.pictures == 1 {
+            match self.read_retention() {
+                Ok(()) => {}
+                Err(Unread::Stopped) => return Err(Stopped),
+                // It is the core's affair; the log tells most of it too.
+                Err(Unread::Status(error)) => debug!(%error, "the core's retention file was not read"),
+            }
+        }
+        self.follow_log()
+    }
+
+    /// Reads what the core has saved of problems that last.
+    fn read_retention(&self) -> Result<(), Unread> {
+        let Some(path) = &self.files.retention else { return Ok(()) };
+        let Look::New(_, mut reader) = look(path, None)? else { return Ok(()) };
+        let mut slice = Vec::new();
+        loop {
+            let begun = Instant::now();
+            for _ in 0..SLICE_BLOCKS {
+                let Some(block) = reader.next_block()? else {
+                    self.shared.lock().handle_saved(&mut slice);
+                    return Ok(());
+                };
+                let saved = block.memory().filter(|memory| !memory.notified_on.is_empty());
+                slice.extend(saved.and_then(|memory| Some((block.object().ok()?, memory))));
+            }
+            self.shared.lock().handle_saved(&mut slice);
+            pause(&self.shared, begun)?;
+        }
     }
 
     /// Reads a status file to its end.
@@ -257,6 +289,17 @@ impl From<StatusError> for Unread {
 impl From<Stopped> for Unread {
     fn from(Stopped: Stopped) -> Self {
         Unread::Stopped
+    }
+}
+
+/// Follows the log from its beginning, and before that a log from which the one before us has not read everything.
+fn resume(path: PathBuf, archive: Option<&Path>, position: Option<LogPosition>) -> LogFollower {
+    let is_current = |position: LogPosition| {
+        fs::metadata(&path).is_ok_and(|found| (found.dev(), found.ino()) == (position.device, position.inode))
+    };
+    match position.filter(|position| !is_current(*position)) {
+        Some(position) => LogFollower::resume(path, archive, position),
+        None => LogFollower::from_start(path),
     }
 }
 

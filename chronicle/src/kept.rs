@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! {"version":1,
-//!  "log":{"device":2049,"inode":131,"offset":52113},     where to go on in the log
+//!  "log":{"device":2049,"inode":131,"offset":52113},     how far which log was read
 //!  "notified":{"since":1700000000,"until":1700000500},   when the core notified last; Unix seconds
 //!  "notifies":true}                                      whether it did in the last status file
 //! ```
 //!
-//! **Invariant:** it is replaced as a whole. Without it, or if it is damaged, the log is read from its beginning, and when the
-//! core notified last is known from the next status file on.
+//! **Invariant:** it is replaced as a whole. Without it, or if it is damaged, a log that was rotated away meanwhile is not read to
+//! its end, and when the core notified last is known from the next status file on.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -21,6 +21,9 @@
 //! **Invariant:** while a status file is half-read the book is usable: each object is as the one or the other file shows it, and
 //! [`Own::created`] is that of the last one that was read to its end. A file that cannot be read to its end changes nothing else.
 //!
+//! **At a start** the status file tells how often the core has notified of a problem, and only its present state. Of earlier
+//! states of a problem that lasts, the retention file tells, as old as it is, and then the log, from its beginning.
+//!
 //! **Invariant:** without a status file the book stays as it is. A core that stops removes it.
 //!
 //! **Invariant:** nobody waits for the follower longer than it takes to write down a few hundred objects.
@@ -38,6 +41,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use nagios::main_config::MainConfig;
 use nagios::{CheckResult, Flavour, Object};
 use tokio::sync::watch;
 use tracing::warn;
@@ -70,7 +74,7 @@ impl Chronicle {
     /// where the system gives no thread.
     pub fn start(core: &config::Core, state_directory: &Path) -> Option<Chronicle> {
         let status_file = core.status_file.clone()?;
-        let log_file = core.main.as_ref().and_then(nagios::main_config::MainConfig::log_file);
+        let log_file = core.main.as_ref().and_then(MainConfig::log_file);
         if log_file.is_none() {
             warn!(
                 "the core's log_file is not known, so what it notifies is known some seconds later: name its main_config in [core]"
@@ -80,6 +84,7 @@ impl Chronicle {
             status: status_file.clone(),
             log: log_file,
             archive: core.main.as_ref().and_then(|main| main.path_of("log_archive_path")),
+            retention: core.main.as_ref().and_then(MainConfig::state_retention_file),
             kept: state_directory.join(kept::FILE_NAME),
         };
         let shared = Arc::new(Shared::default());

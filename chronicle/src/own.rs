@@ -10,6 +10,7 @@ use book::book::Shown;
 use book::shelf::Heading;
 use book::{Activity, Book, Feed, Record};
 use nagios::log::Notification;
+use nagios::{Memory, Object};
 use tokio::sync::{Notify, watch};
 
 /// What is known of this node's core.
@@ -116,6 +117,13 @@ impl Known {
         if is_news {
             self.wake();
         }
+    }
+
+    /// The next part of a retention file.
+    pub(crate) fn handle_saved(&mut self, part: &mut Vec<(Object, Memory)>) {
+        let records: Vec<Record> =
+            part.drain(..).filter_map(|(object, saved)| self.own.book.recall(&object, &saved)).collect();
+        self.tell(records);
     }
 
     /// A status file was read to its end.

@@ -109,12 +109,24 @@ fn what_was_logged_while_nobody_followed_is_known_and_not_counted_twice() {
     site.notify(105, "b", "CRITICAL");
     let chronicle = site.start();
     until("the logs are read", &chronicle, |own| told(own, "b", 2) == (1, true));
-    assert_eq!(both(&chronicle), ((1, false), (1, true)), "what was read is not read again");
-    assert_eq!(chronicle.read(|own| told(own, "a", 3)), (1, true), "what was rotated away is");
+    assert_eq!(both(&chronicle), ((1, false), (1, true)), "of an old log, what was read is not read again");
+    assert_eq!(chronicle.read(|own| told(own, "a", 3)), (1, true), "what came later is");
     assert_eq!(chronicle.read(|own| own.activity), Some(Activity { since: 100, until: 100 }));
     site.rotate("today");
     site.notify(106, "b", "WARNING");
     until("the next log is read", &chronicle, |own| told(own, "b", 1) == (2, true));
+}
+
+#[test]
+fn what_the_core_saved_of_a_problem_that_lasts_is_known() {
+    let site = Site::new();
+    let saved = "info {\ncreated=90\n}\nservice {\nhost_name=web\nservice_description=a\nhas_been_checked=1\ncurrent_state=1\n\
+                 last_time_ok=80\nnotified_on_warning=1\n}\n";
+    fs::write(site.path("retention.dat"), saved).unwrap();
+    site.show(100, NOTIFIES, &service("a", BAD));
+    let chronicle = site.start();
+    until("all files are read", &chronicle, |own| told(own, "a", 1) == (1, true));
+    assert_eq!(chronicle.read(|own| told(own, "a", 2)), (1, true));
 }
 
 #[test]

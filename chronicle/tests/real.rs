@@ -17,7 +17,7 @@ use crate::core::{Core, now, object};
 /// A notification is known within half a second, long before the status file shows it.
 #[test]
 fn a_notification_is_known_before_the_status_file_shows_it() {
-    let mut core = Core::new("enable_notifications=1\nstatus_update_interval=30\n", &[("once", 1)]);
+    let mut core = Core::new("enable_notifications=1\nstatus_update_interval=10\n", &[("once", 1)]);
     let state = tempfile::tempdir().unwrap();
     let chronicle = Chronicle::start(&common::core(core.path("nagios.log").parent().unwrap()), state.path()).unwrap();
     common::until("the first picture", &chronicle, |own| own.created > 0);

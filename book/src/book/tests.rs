@@ -173,6 +173,30 @@ fn what_a_status_file_knows_is_not_counted_again() {
     assert_eq!(memory.notified_on, States::only(1).union(States::only(2)), "of this problem");
 }
 
+#[test]
+fn the_retention_file_knows_earlier_states_of_the_same_problem() {
+    let (mut book, mut mirror) = (Book::default(), Book::default());
+    let fields = "\tcurrent_state=2\n\tlast_time_ok=50\n\tcurrent_notification_number=3\n\tlast_notification=90\n";
+    show(&mut book, &mut mirror, 100, &service("http", fields));
+    let object = book.entries().next().unwrap().0.clone();
+    let both = States::only(1).union(States::only(3));
+    let saved = |state, fine_at| Memory {
+        checked: true,
+        state,
+        last_times: [fine_at, 0, 0, 0],
+        notified_on: both,
+        ..Memory::default()
+    };
+    for (state, fine_at) in [(1, 40), (0, 50)] {
+        assert_eq!(book.recall(&object, &saved(state, fine_at)), None, "another problem");
+    }
+    let record = book.recall(&object, &saved(1, 50));
+    assert_eq!(apply(&mut mirror, record), 1);
+    assert_eq!(only(&mirror).memory.notified_on, both.union(States::only(2)));
+    assert_eq!(only(&mirror), only(&book));
+    assert_eq!(book.recall(&object, &saved(1, 50)), None, "once is enough");
+}
+
 fn only_of(book: &Book) -> &Entry {
     book.entries().next().unwrap().1
 }

@@ -127,7 +127,29 @@ fn comments_come_and_go() {
     let (shown, commands) = settle(&one(Entry::default()), &shown, &mut carried);
     assert_eq!(commands.len(), 2);
     assert_eq!(shown.entry(&host("a")).unwrap().comments, [comment(7, "made here")]);
-    assert!(carried.is_empty());
+}
+
+#[test]
+fn what_has_ended_and_comes_back_with_a_killed_core_ends_again() {
+    let remarks = Entry { comments: vec![comment(1, "x")], downtimes: vec![downtime(1, "d")], ..Entry::default() };
+    let (wanted, nothing) = (one(remarks), one(Entry::default()));
+    for ends_here in [false, true] {
+        let mut carried = Book::default();
+        let (saved, _) = settle(&wanted, &nothing, &mut carried);
+        if ends_here {
+            // This core is in charge meanwhile, and the other one does as it does.
+            for peer in [&wanted, &nothing] {
+                let common = super::plan::common(peer, &nothing, &carried, NOW);
+                common.into_iter().for_each(|record| carried.apply(record).unwrap());
+            }
+        } else {
+            settle(&nothing, &saved, &mut carried);
+        }
+        let (shown, commands) = settle(&nothing, &saved, &mut carried);
+        assert_eq!(commands.len(), 2, "{ends_here}");
+        assert_eq!(shown.entry(&host("a")).unwrap().comments, []);
+        assert_eq!(settle(&wanted, &shown, &mut carried).1.len(), 2, "what comes back there comes back here");
+    }
 }
 
 #[test]
@@ -250,9 +272,12 @@ fn told(mirror: &mut Mirror, wanted: &Book, shown: &Book, created: i64) -> Vec<O
 fn a_slow_core_is_not_told_twice() {
     let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
     let own = one(Entry::default());
-    let mut mirror = Mirror::new(Book::default(), NOW);
+    let mut mirror = Mirror::new(wanted.clone(), NOW);
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + SETTLE - 1), [], "an earlier run may have told it");
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + SETTLE).len(), 1);
+    let mut mirror = Mirror::new(Book::default(), NOW);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW - 1), [], "it may be of the run of the core before");
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW).len(), 1, "there was no earlier run");
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + 600), [], "it is not written yet");
     assert!(mirror.is_waiting());
     mirror.handle_written(NOW + 600);
@@ -289,7 +314,8 @@ fn what_a_core_took_with_it_is_told_the_next_one() {
         mirror.handle_sight(sight, Charge::Peer, created).len()
     };
     assert_eq!(restarted(NOW + 6), 0, "it may have found it in its command file");
-    assert_eq!(restarted(NOW + 5 + SETTLE), 1);
+    assert_eq!(restarted(NOW + 6 + FINDS - 1), 0);
+    assert_eq!(restarted(NOW + 6 + FINDS), 1);
 }
 
 #[test]

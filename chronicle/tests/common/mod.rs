@@ -62,7 +62,10 @@ impl Site {
 
 /// A core whose files are in `directory`.
 pub(crate) fn core(directory: &Path) -> config::Core {
-    let main = format!("log_file={0}/nagios.log\nlog_archive_path={0}/archive\n", directory.display());
+    let main = format!(
+        "log_file={0}/nagios.log\nlog_archive_path={0}/archive\nstate_retention_file={0}/retention.dat\n",
+        directory.display()
+    );
     config::Core {
         flavour: Flavour::Nagios4,
         command_file: None,
