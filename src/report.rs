@@ -1,6 +1,6 @@
 //! What the roles say of themselves, as the document that `understudy status` shows.
 
-mod warm;
+mod warmth;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,7 +16,7 @@ use nagios::command_file::{CommandFile, CommandFileError};
 use receiver::{Counts, JournalStatus, NodeStatus, SessionStatus};
 use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
 
-pub(crate) use warm::{resync_ended, resync_refused, untold, warm};
+pub(crate) use warmth::{resync_ended, resync_refused, untold, warm};
 
 /// How long a core's command file may be full without being in trouble.
 const FULL_FOR: Duration = Duration::from_millis(200);

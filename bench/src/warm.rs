@@ -30,8 +30,10 @@ use crate::stage::results::{Results, Service};
 const SERVICES: usize = 100_000;
 const RESULTS: Results = Results { count: SERVICES, objects: SERVICES };
 
-/// Every so many is a problem that the master has told of.
+/// One in so many is a problem that the master has told of before the standby comes, and another one in so many is one
+/// that both cores know and only the master has told of: that is to be merged.
 const PROBLEM: usize = 50;
+const PROBLEMS: usize = SERVICES / PROBLEM;
 
 /// How many bad results make one.
 const ATTEMPTS: usize = 3;
@@ -86,12 +88,11 @@ impl Pair {
         let directory = tempfile::tempdir()?;
         let [at_master, at_standby] = ["master-core", "standby-core"].map(|name| directory.path().join(name));
         let mut master = Nagios4::start_with(&at_master, RESULTS, &format!("{SETTINGS}enable_notifications=1\n"))?;
-        tell(&master, |number| (!number.is_multiple_of(PROBLEM)).then_some(0))?;
+        tell(&[&master], |number| (number % PROBLEM != 0).then_some(0))?;
         for _ in 0..ATTEMPTS {
-            tell(&master, |number| number.is_multiple_of(PROBLEM).then_some(2))?;
+            tell(&[&master], |number| (number % PROBLEM == 0).then_some(2))?;
         }
-        let status = master.path("status.dat");
-        master.wait_for("the master has told of all problems", || Ok(notified(&status)? == SERVICES / PROBLEM))?;
+        wait_until_told(&mut master, PROBLEMS)?;
         let mut standby = Nagios4::start_with(&at_standby, RESULTS, &format!("{SETTINGS}enable_notifications=0\n"))?;
         let port = free_port()?;
         let mut receiver = run(directory.path(), "standby.toml", &standby_config(directory.path(), &standby, port))?;
@@ -107,14 +108,18 @@ impl Pair {
         let (begin, before) = (Instant::now(), self.sender.processor_time()?);
         for file in 0..FILES {
             let first = usize::try_from(file)?;
-            tell(&self.master, |number| (number % CHANGING == first && !number.is_multiple_of(PROBLEM)).then_some(0))?;
+            tell(&[&self.master], |number| (number % CHANGING == first && number % PROBLEM != 0).then_some(0))?;
             std::thread::sleep((INTERVAL * (file + 1)).saturating_sub(begin.elapsed()));
         }
         Ok((self.sender.processor_time()? - before).div_duration_f64(begin.elapsed()))
     }
 
-    /// An operator has the standby take over.
+    /// An operator has the standby take over, after more problems.
     fn take_over(mut self) -> Result<TakeOver> {
+        for _ in 0..ATTEMPTS {
+            tell(&[&self.master, &self.standby], |number| (number % PROBLEM == 1).then_some(2))?;
+        }
+        wait_until_told(&mut self.master, 2 * PROBLEMS)?;
         let watch = Watch::start(self.standby.path("nagios.qh"));
         let log = self.standby.path("nagios.log");
         let begin = Instant::now();
@@ -172,8 +177,8 @@ impl Watch {
     }
 }
 
-/// Gives a core the results that it would have of its own checks.
-fn tell(core: &Nagios4, code: impl Fn(usize) -> Option<u8>) -> Result<()> {
+/// Gives cores the results that they would have of their own checks.
+fn tell(cores: &[&Nagios4], code: impl Fn(usize) -> Option<u8>) -> Result<()> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let mut lines = String::new();
     for (number, Service { host, description, output }) in RESULTS.iter().enumerate() {
@@ -181,8 +186,16 @@ fn tell(core: &Nagios4, code: impl Fn(usize) -> Option<u8>) -> Result<()> {
             writeln!(lines, "[{now}] PROCESS_SERVICE_CHECK_RESULT;{host};{description};{code};{output}")?;
         }
     }
-    OpenOptions::new().write(true).open(core.command_file())?.write_all(lines.as_bytes())?;
+    for core in cores {
+        OpenOptions::new().write(true).open(core.command_file())?.write_all(lines.as_bytes())?;
+    }
     Ok(())
+}
+
+/// Waits until a core shows that somebody was told of so many problems.
+fn wait_until_told(core: &mut Nagios4, problems: usize) -> Result<()> {
+    let status = core.path("status.dat");
+    core.wait_for("all notifications are known", || Ok(notified(&status)? == problems))
 }
 
 /// How many services somebody was told of, by a status file.

@@ -34,12 +34,14 @@
 mod attempts;
 mod cast;
 mod clock;
+mod handing_back;
 mod late_standby;
 mod objects;
 mod pair;
 mod plan;
 mod play;
 mod remarks;
+mod resynchronisation;
 #[path = "../support/mod.rs"]
 mod support;
 mod taking_over;

@@ -16,8 +16,8 @@
 //! | [`needs`] | what a core must be, and who this daemon must be, for all this |
 //! | [`handing_over`] | how a running core is given a memory |
 //! | [`takeover`] | what it is given before it notifies |
-//! | [`stopped`] | what a core that does not run is to find when it starts |
 //! | [`verifying`] | whether this core agrees with the peer's book |
+//! | [`stopped`] | what a core that does not run is to find when it starts |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
 pub mod handing_over;

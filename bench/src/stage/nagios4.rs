@@ -44,8 +44,8 @@ impl Nagios4 {
         fs::write(directory.join("objects.cfg"), object_config(results))?;
         let process = Running::start(Command::new(NAGIOS4).arg(directory.join("nagios.cfg")), &directory)?;
         let mut core = Nagios4 { directory, process };
-        let status_file = core.directory.join("status.dat");
-        core.process.wait_for("the core writes its status file", || Ok(status_file.exists()))?;
+        let [status_file, command_file] = [core.path("status.dat"), core.command_file()];
+        core.process.wait_for("the core begins", || Ok(status_file.exists() && command_file.exists()))?;
         Ok(core)
     }
 

@@ -4,7 +4,7 @@
 //! next restart would soon be read no more.
 
 use super::number::{bytes, duration, offset, results};
-use super::{Destination, Event, Failover, Hold, Queue, Receiver, Sender, Status, Warm};
+use super::{Destination, Failover, Hold, Queue, Receiver, Sender, Status, Warm};
 
 /// Results that wait this long are stuck.
 const STUCK_SECONDS: u64 = 60;
@@ -100,12 +100,6 @@ fn of_warm(warm: &Warm, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "several nodes send their books ({nodes}), and none of them counts: name one, node = \"…\" in [failover.heartbeat]"
         ));
-    }
-    for (what, event) in [("bring this core up to date", &warm.last_resync), ("take over memory", &warm.last_takeover)]
-    {
-        if let Some(Event { ended, .. }) = event.as_ref().filter(|event| !event.well) {
-            warnings.push(format!("the last attempt to {what} failed: {ended}"));
-        }
     }
 }
 
