@@ -1,9 +1,9 @@
 //! What the running daemon answers to the commands that talk to it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use config::Config;
-use control::{Answer, EventKind, Handler, Request, Status};
+use control::{Answer, EventKind, Handler, Request, Status, Verified};
 use failover::Handle;
 use failover::event::Kind;
 use failover::machine::{Confirmed, Refused};
@@ -11,6 +11,13 @@ use sender::ForgetError;
 
 use crate::report;
 use crate::run::Roles;
+
+/// Why this daemon knows nothing of other cores.
+const NO_BOOKS: &str = "this daemon keeps no books of other nodes: it needs a [receiver], and a [core] with a status file; see \
+                        `understudy config check`";
+
+/// How long it is waited for the end of a resynchronisation before it is said that it goes on.
+const RESYNC_PATIENCE: Duration = Duration::from_secs(4);
 
 /// The roles, and what is to be known to speak of them.
 pub(crate) struct Answers {
@@ -29,6 +36,8 @@ impl Handler for Answers {
             Request::Takeover { reason } => self.order(async |stage| stage.takeover(reason).await).await,
             Request::HandBack => self.order(async |stage| stage.hand_back().await).await,
             Request::Hold { reason } => self.order(async |stage| stage.hold(reason).await).await,
+            Request::Verify { at_once } => self.verify(at_once).await,
+            Request::Resync => self.resync().await,
             Request::Release => self.order(async |stage| stage.release().await).await,
             Request::Event { kind, state, state_type } => {
                 self.order(async |stage| stage.event(kind_of(kind), &state, &state_type).await).await
@@ -49,6 +58,7 @@ impl Answers {
             Some(controller) => controller.handle().status().await.ok().map(report::failover),
             None => None,
         };
+        let warm = roles.stage.warm.as_deref().map(report::warm);
         let sender = roles.sender.as_ref().zip(config.sender.as_ref());
         // A spool that is being compacted answers only after seconds.
         let (sender, core) = tokio::task::block_in_place(|| {
@@ -65,8 +75,34 @@ impl Answers {
             sender,
             receiver,
             failover,
+            warm,
         };
         status.judged()
+    }
+
+    async fn verify(&self, at_once: bool) -> Answer {
+        let Some(warm) = &self.roles.stage.warm else { return Answer::CannotTell { reason: NO_BOOKS.to_owned() } };
+        match warm.verify(at_once).await {
+            Ok(warm::Verified { agrees, undecided, line, differences }) => {
+                Answer::Verified(Verified { agrees, undecided: undecided as u64, line, differences })
+            }
+            Err(reason) => Answer::CannotTell { reason: reason.to_string() },
+        }
+    }
+
+    async fn resync(&self) -> Answer {
+        let Some(warm) = &self.roles.stage.warm else { return Answer::Refused { reason: NO_BOOKS.to_owned() } };
+        match tokio::time::timeout(RESYNC_PATIENCE, warm.resync()).await {
+            Ok(Ok(report)) => match report::resync_refused(&report) {
+                None => Answer::Done { notes: vec![report::resync_ended(&report)] },
+                Some(reason) => Answer::Refused { reason },
+            },
+            Ok(Err(ended)) => Answer::Refused { reason: ended.to_string() },
+            Err(_) => {
+                let note = "begun: how it ends is in the log, and in `understudy status`";
+                Answer::Done { notes: vec![note.to_owned()] }
+            }
+        }
     }
 
     /// What is for the failover controller.

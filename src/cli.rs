@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use control::{EventKind, Request};
 
 use crate::daemon::Daemon;
-use crate::{DEFAULT_CONFIG, EXIT_USAGE, config_check, demo, forget, key, operator, run, status};
+use crate::{DEFAULT_CONFIG, EXIT_USAGE, config_check, demo, forget, key, operator, run, status, verify};
 
 /// A warm standby for Nagios, Icinga 1 and Naemon.
 ///
@@ -36,6 +37,44 @@ enum Command {
         /// Prints the JSON document behind the text; its `warnings` are the verdict
         #[arg(long)]
         json: bool,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Says whether this node's core agrees with the one in charge: a plugin for Nagios
+    ///
+    /// Compares every host and service of this core with what the other node tells of its own: state, SOFT or HARD and the attempt,
+    /// acknowledgement, downtimes, whether notifications are enabled. What differs for a moment only, because results are on
+    /// their way, does not count; so the answer may take half a minute where something differs.
+    ///
+    /// The first line is for people and has performance data; then follows a line for each object that differs. The exit code
+    /// is 0 if all agree, 1 if something differs, and 3 if nothing can be said: no daemon, no book of another node, one that is
+    /// older than five minutes because that node is away, or this node is itself in charge.
+    ///
+    /// As a check of the standby's core, whose user must be in the group of the daemon's control socket:
+    ///
+    ///     define command {
+    ///         command_name  check_understudy
+    ///         command_line  /usr/bin/understudy verify
+    ///     }
+    ///
+    /// By way of NRPE: command[check_understudy]=/usr/bin/understudy verify, and check_nrpe -t 60 -u.
+    #[command(verbatim_doc_comment)]
+    Verify {
+        /// What differs at this moment differs: answers at once
+        #[arg(long)]
+        at_once: bool,
+        /// How long to wait until what differs does so no more, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 40, conflicts_with = "at_once")]
+        wait: u64,
+        #[command(flatten)]
+        daemon: Daemon,
+    },
+    /// Brings this node's core up to date with the one in charge, now
+    ///
+    /// That happens by itself when the other node connects, when this core was started, and when results are missing. Objects
+    /// that lack a result get it, with its real check time, and what the other core remembers of notifications goes over. Nothing
+    /// is done while this core notifies.
+    Resync {
         #[command(flatten)]
         daemon: Daemon,
     },
@@ -164,6 +203,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(file) => run::main(&file.config),
         Command::Config(ConfigCommand::Check(file)) => config_check::main(&file.config),
         Command::Status { json, daemon } => status::main(&daemon, json),
+        Command::Verify { at_once, wait, daemon } => verify::main(&daemon, at_once, Duration::from_secs(wait)),
+        Command::Resync { daemon } => operator::order(&daemon, &Request::Resync),
         Command::Forget { destination, daemon } => forget::main(&daemon, &destination),
         Command::Takeover { reason, daemon } => operator::order(&daemon, &Request::Takeover { reason }),
         Command::HandBack { daemon } => operator::order(&daemon, &Request::HandBack),

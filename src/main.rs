@@ -16,6 +16,7 @@ mod report;
 mod run;
 mod stage;
 mod status;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::Path;

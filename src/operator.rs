@@ -1,4 +1,4 @@
-//! `understudy takeover`, `hand-back`, `hold`, `release` and `event`: what the failover controller is told.
+//! `understudy takeover`, `hand-back`, `hold`, `release` and `event`: what the failover controller is told; and `resync`.
 
 use std::process::ExitCode;
 use std::time::Duration;

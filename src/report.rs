@@ -1,5 +1,7 @@
 //! What the roles say of themselves, as the document that `understudy status` shows.
 
+mod warmth;
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,6 +15,8 @@ use failover::machine::{Flag, State};
 use nagios::command_file::{CommandFile, CommandFileError};
 use receiver::{Counts, JournalStatus, NodeStatus, SessionStatus};
 use sender::{DestinationStatus, Failure, IntakeStatus, SpoolStatus};
+
+pub(crate) use warmth::{resync_ended, resync_refused, untold, warm};
 
 /// How long a core's command file may be full without being in trouble.
 const FULL_FOR: Duration = Duration::from_millis(200);
@@ -34,12 +38,6 @@ fn core_trouble(command_file: &Path, is_injected_into: bool) -> Option<String> {
         Err(CommandFileError::Denied { .. }) if !is_injected_into => None,
         Err(error) => Some(error.to_string()),
     }
-}
-
-/// Why this node's core does not know what the other one has told, while it notifies.
-pub(crate) fn untold(warm: &warm::Warm) -> Option<String> {
-    let trouble = warm.last_takeover().filter(|_| warm.sides().is_on_stage())?.trouble()?;
-    Some(format!("problems may be notified twice, and recoveries not at all: {trouble}"))
 }
 
 /// The sender's part.

@@ -64,7 +64,8 @@ impl Stage {
         let controller = match config.failover.as_ref().zip(config.core.as_ref()) {
             None => None,
             Some((failover, core)) => {
-                let surroundings = surroundings(config, failover, &heralds, &mut couriers);
+                let mut surroundings = surroundings(config, failover, &heralds, &mut couriers);
+                surroundings.amend = warm.as_ref().map(|warm| warm.amend());
                 let issue = issue(config, failover, receiver.map(Arc::as_ref));
                 // Without anybody's book, the core notifies with what it remembers itself.
                 let issue = match &warm {

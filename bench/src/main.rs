@@ -11,6 +11,7 @@
 //! | [`hand_over`] | `understudy-ocsp` against the documented script |
 //! | [`latency`] | from a hand-over to the standby's core |
 //! | [`memory`] | what daemons at rest keep |
+//! | [`warm`] | a pair with 100,000 services: what reading its core costs, and a take-over |
 //! | [`ciphers`] | every encryption method against libmcrypt |
 //! | [`instructions`] | how many instructions the hot paths need, against what is recorded |
 //!
@@ -35,6 +36,7 @@ mod rounds;
 mod sealed;
 mod sender;
 mod stage;
+mod warm;
 
 use std::fmt::Write;
 use std::fs;
@@ -86,7 +88,7 @@ enum Command {
 type Measure = fn(usize) -> Result<Vec<Row>>;
 
 /// The rows against programs, in the order of the table, by the name of their module.
-const PROGRAMS: [(&str, Measure); 9] = [
+const PROGRAMS: [(&str, Measure); 10] = [
     ("receiver", receiver::measure),
     ("sender", sender::measure),
     ("pair", pair::measure),
@@ -96,6 +98,7 @@ const PROGRAMS: [(&str, Measure); 9] = [
     ("hand-over", hand_over::measure),
     ("latency", latency::measure),
     ("memory", memory::measure),
+    ("warm", warm::measure),
 ];
 
 /// The table of ciphers.

@@ -48,9 +48,9 @@ impl Row {
         Row { measure, stock: Some(stock), ours, ratio: Some(ratio), target: Some(target) }
     }
 
-    /// What has nothing to be compared with, and what it has to show.
-    pub(crate) fn alone(measure: String, ours: Spread, target: Target) -> Self {
-        Row { measure, stock: None, ours, ratio: None, target: Some(target) }
+    /// What has nothing to be compared with, and what it has to show, if anything.
+    pub(crate) fn alone(measure: String, ours: Spread, target: impl Into<Option<Target>>) -> Self {
+        Row { measure, stock: None, ours, ratio: None, target: target.into() }
     }
 
     /// Whether the median misses the target.

@@ -33,6 +33,10 @@
 //!   do not.
 //! - **The time of an acknowledgement's comment**: it is the moment when the standby is told.
 //! - **An acknowledgement that expires**, on other cores than Icinga 1. It goes when it goes on the master.
+//! - **What people did in the last seconds before a core died**: it is known from the next status file, which was not written.
+//! - **The beginning and the end of a downtime that fall into the seconds of a take-over**: there is nobody to tell them.
+//! - **The attempt of a problem that became hard because its host was down**: a core that reads it gives such a problem all its
+//!   attempts, and then tells a recovery that Nagios 4.4.6 does not tell by itself.
 //! - **`;` in the text of a downtime**: a command's field ends there.
 //! - **A flexible or triggered downtime that is in effect**: the standby gets a fixed one for what is left of it. One whose
 //!   trigger is over can begin no more, and is left out.

@@ -17,6 +17,9 @@
 //! as carried over. So when the charge goes over, what was ended there meanwhile ends here, also what was made here first; and what
 //! the other node never had stays, and goes over when the charge comes back.
 //!
+//! What was carried over and is over on both is remembered: a core that was killed comes back with what it had saved, and what
+//! has ended since ends again.
+//!
 //! **Invariant:** only the core that is not in charge is changed, so nothing is sent to and fro.
 //!
 //! **Invariant:** nothing is made twice. What was issued is not issued again for [`REISSUE`], however old the status file is
@@ -118,7 +121,7 @@ impl Mirror {
     pub fn handle_sight(&mut self, sight: Sight<'_>, charge: Charge, now: i64) -> Vec<ObjectCommand> {
         let Sight { wanted, shown, created, program_start } = sight;
         if charge == Charge::Own {
-            let common = plan::common(wanted, shown, &self.carried);
+            let common = plan::common(wanted, shown, &self.carried, now);
             self.carry(common);
             return Vec::new();
         }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 
+use nagios::memory::{Acknowledgement, Switches};
 use nagios::{Memory, Object};
 
 use crate::book::Book;
@@ -43,15 +44,45 @@ impl fmt::Display for Aspect {
     }
 }
 
+impl Aspect {
+    /// What a core says of it that remembers `memory` of `object`, for people; none if it does not know the object.
+    pub fn value(self, object: &Object, memory: Option<&Memory>) -> String {
+        let Some(memory) = memory else { return "not known".to_owned() };
+        match self {
+            Self::Known => "known".to_owned(),
+            Self::State if !memory.checked => "never checked".to_owned(),
+            Self::State => state(object, memory.state),
+            Self::Course => {
+                memory.soft_attempt().map_or_else(|| "HARD".to_owned(), |attempt| format!("SOFT, attempt {attempt}"))
+            }
+            Self::Notifications => memory.notifications.to_string(),
+            Self::Acknowledgement => match memory.acknowledgement {
+                None => "none".to_owned(),
+                Some(Acknowledgement::Normal) => "normal".to_owned(),
+                Some(Acknowledgement::Sticky) => "sticky".to_owned(),
+            },
+            Self::Downtime => format!("in {}", memory.downtime_depth),
+            Self::NotificationsEnabled => if notifies(memory) { "yes" } else { "no" }.to_owned(),
+        }
+    }
+}
+
 /// What a comparison found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// How many objects were compared.
     pub objects: usize,
-    /// Those that differ, and in what.
-    pub differing: BTreeMap<Object, Vec<Aspect>>,
-    /// The oldest last check, by the book, of those that differ, in Unix seconds.
-    pub oldest: Option<i64>,
+    /// Those that differ.
+    pub differing: BTreeMap<Object, Difference>,
+}
+
+/// An object that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// In what; never empty.
+    pub aspects: Vec<Aspect>,
+    /// When it was checked last, by the book if that knows it, in Unix seconds.
+    pub last_check: i64,
 }
 
 /// Compares what a core shows with the book.
@@ -79,15 +110,37 @@ pub fn differences(book: &Memory, own: &Memory) -> Vec<Aspect> {
     compare(Aspect::Notifications, book.notifications == own.notifications);
     compare(Aspect::Acknowledgement, book.acknowledgement == own.acknowledgement);
     compare(Aspect::Downtime, book.downtime_depth == own.downtime_depth);
-    let enabled = |memory: &Memory| memory.switches.contains(nagios::memory::Switches::NOTIFICATIONS);
-    compare(Aspect::NotificationsEnabled, enabled(book) == enabled(own));
+    compare(Aspect::NotificationsEnabled, notifies(book) == notifies(own));
     aspects
+}
+
+fn notifies(memory: &Memory) -> bool {
+    memory.switches.contains(Switches::NOTIFICATIONS)
+}
+
+fn state(object: &Object, state: u8) -> String {
+    let name = match (object, state) {
+        (Object::Host(_), 0) => "UP",
+        (Object::Host(_), 1) => "DOWN",
+        (Object::Host(_), 2) => "UNREACHABLE",
+        (Object::Service(..), 0) => "OK",
+        (Object::Service(..), 1) => "WARNING",
+        (Object::Service(..), 2) => "CRITICAL",
+        (Object::Service(..), 3) => "UNKNOWN",
+        (Object::Host(_) | Object::Service(..), _) => return state.to_string(),
+    };
+    name.to_owned()
 }
 
 impl Report {
     /// Whether nothing differs.
     pub fn agrees(&self) -> bool {
         self.differing.is_empty()
+    }
+
+    /// The oldest last check of those that differ, in Unix seconds.
+    pub fn oldest(&self) -> Option<i64> {
+        self.differing.values().map(|difference| difference.last_check).min()
     }
 
     /// One line for a plugin to print at `now`, in Unix seconds, with performance data. It exits 0 if [`Report::agrees`], else
@@ -99,8 +152,8 @@ impl Report {
         } else {
             format!("WARNING: {differing} of {} objects differ from the master's book: ", self.objects)
         };
-        let name = |(object, aspects): (&Object, &Vec<Aspect>)| {
-            let aspects: Vec<String> = aspects.iter().map(Aspect::to_string).collect();
+        let name = |(object, difference): (&Object, &Difference)| {
+            let aspects: Vec<String> = difference.aspects.iter().map(Aspect::to_string).collect();
             // A plugin's text ends at a bar.
             format!("{object} ({})", aspects.join(", ")).replace('|', "/")
         };
@@ -109,7 +162,7 @@ impl Report {
         if differing > NAMES {
             line.push_str(", …");
         }
-        let age = self.oldest.map_or(0, |oldest| now.saturating_sub(oldest).max(0));
+        let age = self.oldest().map_or(0, |oldest| now.saturating_sub(oldest).max(0));
         write!(line, "|objects={};;;0 differing={differing};0;;0 oldest={age}s;;;0", self.objects)
             .expect("a String takes every write");
         line
@@ -118,8 +171,7 @@ impl Report {
     fn add(&mut self, object: &Object, aspects: Vec<Aspect>, last_check: i64) {
         self.objects += 1;
         if !aspects.is_empty() {
-            self.oldest = Some(self.oldest.map_or(last_check, |oldest| oldest.min(last_check)));
-            self.differing.insert(object.clone(), aspects);
+            self.differing.insert(object.clone(), Difference { aspects, last_check });
         }
     }
 }
@@ -160,6 +212,24 @@ mod tests {
     }
 
     #[test]
+    fn values_are_told_in_the_words_of_the_cores() {
+        let service = Object::Service(HostName::try_from("a").unwrap(), "b".try_into().unwrap());
+        let memory = Memory { state: 2, attempt: 3, state_type: nagios::StateType::Soft, downtime_depth: 1, ..at(1) };
+        let value = |aspect: Aspect, object: &Object| aspect.value(object, Some(&memory));
+        assert_eq!(value(Aspect::State, &service), "CRITICAL");
+        assert_eq!(value(Aspect::State, &host("a")), "UNREACHABLE");
+        assert_eq!(value(Aspect::Course, &service), "SOFT, attempt 3");
+        assert_eq!(value(Aspect::Acknowledgement, &service), "none");
+        assert_eq!(
+            (value(Aspect::Downtime, &service), value(Aspect::Notifications, &service)),
+            ("in 1".into(), "0".into())
+        );
+        assert_eq!(value(Aspect::NotificationsEnabled, &service), "yes");
+        assert_eq!(Aspect::Known.value(&service, None), "not known");
+        assert_eq!(Aspect::State.value(&service, Some(&Memory::default())), "never checked");
+    }
+
+    #[test]
     fn what_differs_is_named() {
         let entries = [(host("a|b"), at(100)), (host("c"), at(90)), (host("d"), at(80)), (host("e"), at(70))];
         let shown = [
@@ -168,7 +238,7 @@ mod tests {
             (host("x"), at(99)),
         ];
         let report = compare(&book(&entries), shown.iter().map(|(object, memory)| (object, memory)));
-        assert_eq!((report.objects, report.differing.len(), report.oldest), (5, 4, Some(70)));
+        assert_eq!((report.objects, report.differing.len(), report.oldest()), (5, 4, Some(70)));
         assert_eq!(
             report.plugin_line(130),
             "WARNING: 4 of 5 objects differ from the master's book: a/b (state type or attempt, notifications), d (known), \

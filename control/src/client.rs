@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group};
 
-use crate::protocol::{self, Answer, MAX_ANSWER_BYTES, Misunderstood, Request};
+use crate::protocol::{self, Answer, MAX_ANSWER_BYTES, Misunderstood, Request, Verified};
 use crate::socket::connect;
 use crate::status::Status;
 
@@ -133,6 +133,19 @@ impl Client {
             Answer::NoSuchDestination { known } => {
                 Err(ClientError::NoSuchDestination { name: destination.into(), known })
             }
+            other => Err(self.unexpected(other)),
+        }
+    }
+
+    /// Whether this node's core agrees with the one in charge; or why that cannot be told.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub fn verify(&self, at_once: bool) -> Result<Result<Verified, String>, ClientError> {
+        match self.ask(&Request::Verify { at_once })? {
+            Answer::Verified(verified) => Ok(Ok(verified)),
+            Answer::CannotTell { reason } => Ok(Err(reason)),
             other => Err(self.unexpected(other)),
         }
     }

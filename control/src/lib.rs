@@ -28,7 +28,7 @@ mod socket;
 pub mod status;
 
 pub use client::{Client, ClientError, Forgot};
-pub use protocol::{Answer, EventKind, Request};
+pub use protocol::{Answer, EventKind, Request, Verified};
 pub use server::{Control, Handler, MAX_CONNECTIONS, Serving};
 pub use socket::BindError;
 pub use status::Status;

@@ -19,6 +19,14 @@
 //! ▶ {"protocol":1,"request":"event","kind":"service","state":"CRITICAL","state_type":"HARD"}
 //! ◀ {"protocol":1,"answer":"done","notes":["…"]}          to each of these five: what the operator should know besides
 //!
+//! ▶ {"protocol":1,"request":"verify","at_once":false}    whether this node's core agrees with the one in charge
+//! ◀ {"protocol":1,"answer":"verified","agrees":false,"undecided":0,"line":"WARNING: …|…","differences":["…"]}
+//!                                                         while something is undecided: ask again, within some seconds
+//! ◀ {"protocol":1,"answer":"cannot-tell","reason":"…"}    there is nothing to compare with
+//!
+//! ▶ {"protocol":1,"request":"resync"}                     brings this node's core up to date
+//! ◀ {"protocol":1,"answer":"done","notes":["…"]}          how it ended, or that it goes on
+//!
 //! ◀ {"protocol":1,"answer":"refused","reason":"…"}        to any request: why not, and what to do
 //! ```
 //!
@@ -64,6 +72,14 @@ pub enum Request {
     },
     /// To decide for itself again.
     Release,
+    /// Whether this node's core agrees with the one in charge.
+    Verify {
+        /// Whether what differs at this moment differs; otherwise only what goes on to.
+        #[serde(default)]
+        at_once: bool,
+    },
+    /// To bring this node's core up to date.
+    Resync,
     /// To take what an event handler of the core was called with.
     Event {
         /// Whose state it is.
@@ -89,12 +105,13 @@ impl Request {
     /// Whether it leaves everything as it is.
     pub fn only_asks(&self) -> bool {
         match self {
-            Request::Status => true,
+            Request::Status | Request::Verify { .. } => true,
             Request::Forget { .. }
             | Request::Takeover { .. }
             | Request::HandBack
             | Request::Hold { .. }
             | Request::Release
+            | Request::Resync
             | Request::Event { .. } => false,
         }
     }
@@ -120,11 +137,31 @@ pub enum Answer {
         /// What the operator should know besides.
         notes: Vec<String>,
     },
+    /// To [`Request::Verify`].
+    Verified(Verified),
+    /// To [`Request::Verify`]: there is nothing to compare with.
+    CannotTell {
+        /// Why, and what to do.
+        reason: String,
+    },
     /// To any request: not done.
     Refused {
         /// Why, and what to do.
         reason: String,
     },
+}
+
+/// Whether a core agrees with the one in charge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verified {
+    /// Whether nothing differs, as far as is decided.
+    pub agrees: bool,
+    /// How many objects differ, and may do so for a moment only.
+    pub undecided: u64,
+    /// One line, as plugins print it.
+    pub line: String,
+    /// A line for each object that differs.
+    pub differences: Vec<String>,
 }
 
 /// Why a line is not what it should be.
@@ -182,6 +219,7 @@ mod tests {
     fn requests_are_as_documented() {
         let forget = Request::Forget { destination: "standby".into() };
         let (takeover, hold) = (Request::Takeover { reason: "why".into() }, Request::Hold { reason: String::new() });
+        let verify = Request::Verify { at_once: true };
         let event = Request::Event { kind: EventKind::Host, state: "DOWN".into(), state_type: "HARD".into() };
         for (request, line) in [
             (Request::Status, "{\"protocol\":1,\"request\":\"status\"}\n"),
@@ -190,6 +228,8 @@ mod tests {
             (Request::HandBack, "{\"protocol\":1,\"request\":\"hand-back\"}\n"),
             (hold, "{\"protocol\":1,\"request\":\"hold\",\"reason\":\"\"}\n"),
             (Request::Release, "{\"protocol\":1,\"request\":\"release\"}\n"),
+            (Request::Resync, "{\"protocol\":1,\"request\":\"resync\"}\n"),
+            (verify, "{\"protocol\":1,\"request\":\"verify\",\"at_once\":true}\n"),
             (
                 event,
                 "{\"protocol\":1,\"request\":\"event\",\"kind\":\"host\",\"state\":\"DOWN\",\"state_type\":\"HARD\"}\n",
@@ -203,6 +243,8 @@ mod tests {
     #[test]
     fn answers_are_as_documented() {
         let status = Status { node: "master".into(), time: 1_795_354_950, ..Status::default() };
+        let (line, differences) = ("OK".to_owned(), vec!["a".to_owned()]);
+        let verified = Verified { agrees: false, undecided: 1, line, differences };
         let answers = [
             (Answer::Forgotten, r#"{"protocol":1,"answer":"forgotten"}"#),
             (Answer::NothingToForget, r#"{"protocol":1,"answer":"nothing-to-forget"}"#),
@@ -211,6 +253,11 @@ mod tests {
                 r#"{"protocol":1,"answer":"no-such-destination","known":["standby"]}"#,
             ),
             (Answer::Done { notes: vec!["held".into()] }, r#"{"protocol":1,"answer":"done","notes":["held"]}"#),
+            (
+                Answer::Verified(verified),
+                r#"{"protocol":1,"answer":"verified","agrees":false,"undecided":1,"line":"OK","differences":["a"]}"#,
+            ),
+            (Answer::CannotTell { reason: "no".into() }, r#"{"protocol":1,"answer":"cannot-tell","reason":"no"}"#),
             (Answer::Refused { reason: "no".into() }, r#"{"protocol":1,"answer":"refused","reason":"no"}"#),
             (Answer::Status(Box::new(status)), r#"{"protocol":1,"answer":"status","time":1795354950,"node":"master","#),
         ];

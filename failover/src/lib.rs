@@ -10,7 +10,7 @@
 //! | `main_process` | which process a core is, and whether it lives |
 //! | [`flags`] | the core's switches in its status file |
 //! | [`issue`] | how mode commands reach the core |
-//! | `retained` | the switches that a stopped core kept for its next start |
+//! | `retained` | what a stopped core finds when it starts: its switches, and what it is to remember |
 
 pub mod controller;
 mod disk;
@@ -29,3 +29,4 @@ pub mod verdict;
 pub use controller::{Controller, Handle, Heard, StartError, Status, Surroundings};
 pub use disk::HISTORY_LINES;
 pub use issue::{Direct, Issue, Issued, NotIssued, Obstacle};
+pub use retained::Amend;

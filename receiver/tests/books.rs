@@ -198,9 +198,12 @@ impl Peer {
         if let Ok(read) = read.await {
             let n = read.unwrap();
             assert!(n > 0, "the receiver hung up");
-            assert_eq!(self.client.handle_bytes(&buffer[..n], now()), n);
-            while let Some(event) = self.client.poll_event().unwrap() {
-                self.events.push(event);
+            let mut bytes = &buffer[..n];
+            while !bytes.is_empty() {
+                bytes = &bytes[self.client.handle_bytes(bytes, now())..];
+                while let Some(event) = self.client.poll_event().unwrap() {
+                    self.events.push(event);
+                }
             }
         }
         self.client.handle_timeout(now()).unwrap();

@@ -19,7 +19,11 @@
 //! the same orders, in the same order, with the same check times.
 //!
 //! Compared are contact, object, type, state and number of each notification; see [`verdict`] for the exceptions, which are
-//! counted. Not part of the schedule is a downtime that ends by itself while nobody is in charge: no core could tell it.
+//! counted. What cannot be carried over is no part of the schedule:
+//!
+//! - what operators did in the last two seconds before a core is killed, which no status file showed;
+//! - a downtime that ends by itself while nobody is in charge, so that nobody could tell it;
+//! - a service's problem that becomes hard because its host is down: see [`plan`].
 //!
 //! `SEED=n` repeats a run's schedule.
 
@@ -27,11 +31,16 @@
 #![allow(dead_code, reason = "what the tests share is whole")]
 #![allow(unreachable_pub, reason = "in a test binary nothing can be reached from outside")]
 
+mod attempts;
 mod cast;
 mod clock;
+mod handing_back;
+mod late_standby;
 mod objects;
+mod pair;
 mod plan;
 mod play;
+mod resynchronisation;
 #[path = "../support/mod.rs"]
 mod support;
 mod taking_over;

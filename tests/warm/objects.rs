@@ -8,6 +8,9 @@ use crate::support::core::always;
 pub const HOSTS: usize = 20;
 const SERVICES_PER_HOST: usize = 10;
 
+/// The most attempts that a service has.
+pub const MAX_ATTEMPTS: usize = 5;
+
 /// Seconds between two notifications of one problem; 0: there is one only. None is a multiple of a round, nor near one.
 const INTERVALS: [u32; 5] = [10, 0, 6, 18, 10];
 
@@ -62,7 +65,7 @@ impl Watched {
             Some(service) => {
                 let volatile = usize::from(number.is_multiple_of(19));
                 let more = format!(" service_description service-{service}\n is_volatile {volatile}\n");
-                ("service", 1 + number % 5, OPTIONS[number % OPTIONS.len()], more)
+                ("service", 1 + number % MAX_ATTEMPTS, OPTIONS[number % OPTIONS.len()], more)
             }
         };
         format!(

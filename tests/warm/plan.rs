@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::objects::Watched;
+use crate::objects::{MAX_ATTEMPTS, Watched};
 use crate::support::random::Random;
 
 /// Each object is checked once in it. The cores count seconds: a check comes at the same part of a second each time, away from
@@ -13,6 +13,9 @@ pub const ROUND: Duration = Duration::from_secs(4);
 const FIRST_KILL: usize = 7;
 const FROM_KILL_TO_KILL: usize = 15;
 pub const RESTART_AFTER: Duration = Duration::from_secs(20);
+
+/// How long a core may take until it shows what operators did.
+const UNSEEN: Duration = Duration::from_millis(2_500);
 
 /// What happens to one object, or to all.
 #[derive(Clone, Debug)]
@@ -59,8 +62,14 @@ impl Plan {
         let killed: Vec<usize> = (0..kills).map(|kill| FIRST_KILL + kill * FROM_KILL_TO_KILL).collect();
         let mut acts: Vec<(Duration, Act)> =
             killed.iter().map(|round| (at(*round) + Duration::from_millis(random.below(8_000)), Act::Kill)).collect();
+        let mut of_host = Vec::new();
         for (index, watched) in Watched::all().enumerate() {
-            let course = course(random, watched, rounds);
+            let mut course = course(random, watched, rounds);
+            if watched.is_host() {
+                of_host.clone_from(&course);
+            } else {
+                begin_while_host_is_up(&mut course, &of_host);
+            }
             let slot = slot(index);
             acts.extend(course.iter().enumerate().map(|(round, code)| (at(round) + slot, Act::Result(watched, *code))));
             // Half a round away from results, so that no interval ends near one.
@@ -68,6 +77,11 @@ impl Plan {
             let orders = orders(random, &course, &killed);
             acts.extend(orders.into_iter().map(|(round, order)| (at(round) + desk, Act::Order(watched, order))));
         }
+        let kills_at: Vec<Duration> = acts[..kills].iter().map(|(at, _)| *at).collect();
+        acts.retain(|(at, act)| {
+            let is_unseen = kills_at.iter().any(|kill| (*at..*at + UNSEEN).contains(kill));
+            !(is_unseen && matches!(act, Act::Order(..)))
+        });
         acts.sort_by_key(|(at, _)| *at);
         Plan { acts, rounds, kills }
     }
@@ -103,6 +117,19 @@ fn course(random: &mut Random, watched: Watched, rounds: usize) -> Vec<u8> {
     }
     course.truncate(rounds);
     course
+}
+
+/// Nagios gives a service whose problem becomes hard because its host is down the attempt that it has then, for as long as the
+/// problem lasts, and does not tell its recovery. No core that starts, or reads retained states, keeps that: it gives such a
+/// problem all its attempts, and tells the recovery. So problems are hard, or over, when a host goes down.
+fn begin_while_host_is_up(course: &mut [u8], of_host: &[u8]) {
+    for round in 1..course.len() {
+        let until = (round + MAX_ATTEMPTS + 1).min(of_host.len());
+        let is_down = of_host[round - 1..until].iter().any(|code| *code != 0);
+        if is_down && course[round - 1] == 0 {
+            course[round] = 0;
+        }
+    }
 }
 
 /// Of a service's problem, in rounds: some are over before anybody is told, some last long.

@@ -216,6 +216,10 @@ fn history(cast: &Cast, object: &str) -> String {
         cast.events.iter().map(|(moment, text)| (*moment, format!("======= {text}"))).collect();
     for actor in cast.actors() {
         for line in &actor.witness.lines {
+            if line.text.starts_with("PASSIVE ") {
+                // It was a command before.
+                continue;
+            }
             let is_state_of_host = line.text.starts_with("HOST ALERT: ") && line.names(host);
             if line.names(object) || is_state_of_host {
                 let mark = if line.notifies { '*' } else { ' ' };

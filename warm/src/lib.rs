@@ -16,6 +16,8 @@
 //! | [`needs`] | what a core must be, and who this daemon must be, for all this |
 //! | [`handing_over`] | how a running core is given a memory |
 //! | [`takeover`] | what it is given before it notifies |
+//! | [`verifying`] | whether this core agrees with the peer's book |
+//! | [`stopped`] | what a core that does not run is to find when it starts |
 //! | [`warmth`] | whether that is done, for this node's heartbeats |
 
 pub mod handing_over;
@@ -25,7 +27,9 @@ pub mod resync;
 pub mod settings;
 pub mod shelves;
 pub mod sides;
+pub mod stopped;
 pub mod takeover;
+pub mod verifying;
 pub mod warmth;
 
 mod stored;
@@ -34,4 +38,5 @@ mod warm;
 pub use settings::Settings;
 pub use shelves::Shelves;
 pub use sides::Sides;
+pub use verifying::{CannotTell, Verified};
 pub use warm::{Ended, Warm};

@@ -81,6 +81,8 @@ pub(crate) struct Running {
     /// A status file that is not newer than this, in Unix seconds, tells of the run of the core before.
     fresh_after: i64,
     compared: i64,
+    /// How many results were injected, and when that was last found to have changed, in Unix seconds.
+    injected: (u64, i64),
     answers: watch::Receiver<Answers>,
     /// The memory that is being given to the core.
     giving: JoinSet<Result<usize, String>>,
@@ -104,6 +106,7 @@ impl Running {
             is_core_gone: false,
             fresh_after: now.wall.seconds(),
             compared: 0,
+            injected: (0, 0),
             giving: JoinSet::new(),
             orders: Vec::new(),
             sides,
@@ -147,6 +150,10 @@ impl Running {
 
     /// Whatever asks for a resynchronisation.
     async fn notice(&mut self, core: CoreVerdict, now: Now) {
+        let injected = self.receiver.counts().injected;
+        if injected != self.injected.0 {
+            self.injected = (injected, now.wall.seconds());
+        }
         let is_gone = matches!(core, CoreVerdict::DeadCrash | CoreVerdict::DeadClean);
         if is_gone && !self.is_core_gone {
             self.thermometer.handle_core_gone();
@@ -193,7 +200,7 @@ impl Running {
             Some(peer) => self.receiver.is_settled(peer.as_str()).await,
             None => false,
         };
-        Sight { obstacle: self.obstacle(), is_settled, created }
+        Sight { obstacle: self.obstacle(), is_settled, created, injected: self.injected.1 }
     }
 
     fn obstacle(&self) -> Option<Obstacle> {

@@ -1,9 +1,12 @@
 //! Everything that keeps this node's core warm, running.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use chronicle::Chronicle;
-use failover::Issue;
+use failover::machine::Now;
+use failover::verdict::CoreFiles;
+use failover::{Amend, Issue};
 use nsca::sealed::{CoreVerdict, Warmth};
 use receiver::Receiver;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -15,7 +18,9 @@ use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
 use crate::sides::Sides;
+use crate::stopped::Stopped;
 use crate::takeover::{self, Courses, Means, TakeOver};
+use crate::verifying::{self, CannotTell, Patience, Verified};
 
 /// What keeps this node's core warm. It holds on to the receiver until [`Warm::stop`].
 pub struct Warm {
@@ -24,6 +29,8 @@ pub struct Warm {
     warmth: watch::Receiver<Warmth>,
     last_resync: watch::Receiver<Option<Report>>,
     mirroring: watch::Receiver<mirroring::Status>,
+    /// What differed when somebody looked last.
+    patience: Arc<Mutex<Patience>>,
     requests: mpsc::Sender<oneshot::Sender<Report>>,
     taking_over: Means,
     tasks: JoinSet<()>,
@@ -66,12 +73,18 @@ impl Warm {
         let mut tasks = JoinSet::new();
         tasks.spawn(mirror.run());
         tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
-        Self { sides, core, warmth, last_resync, mirroring, requests, taking_over, tasks }
+        let patience = Arc::default();
+        Self { sides, core, warmth, last_resync, mirroring, patience, requests, taking_over, tasks }
     }
 
     /// Stands between the failover and `inner`, and has the core know what it is to know before it notifies.
     pub fn issue(&self, inner: Box<dyn Issue>) -> Box<dyn Issue> {
         Box::new(TakeOver::new(inner, self.taking_over.clone()))
+    }
+
+    /// What this node's core is to find in its retention file when it starts.
+    pub fn amend(&self) -> Box<dyn Amend> {
+        Box::new(Stopped::new(self.sides.clone()))
     }
 
     /// What became of the last take-over of memory.
@@ -107,6 +120,22 @@ impl Warm {
     /// How the last resynchronisation ended.
     pub fn last_resync(&self) -> Option<Report> {
         self.last_resync.borrow().clone()
+    }
+
+    /// Compares what this core shows with the peer's book, as [`verifying`] says. `at_once`: what differs now differs.
+    ///
+    /// # Errors
+    /// There is nothing to compare.
+    pub async fn verify(&self, at_once: bool) -> Result<Verified, CannotTell> {
+        let (sides, known) = (self.sides.clone(), self.patience.clone());
+        let looking = tokio::task::spawn_blocking(move || {
+            let interval = CoreFiles::new(&sides.settings.core).status_update_interval();
+            let patience = if at_once { Duration::ZERO } else { verifying::patience(interval) };
+            // Nothing that is done under this lock can panic half-way.
+            let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+            verifying::look(&sides, &mut known, patience, (Instant::now(), Now::read().wall.seconds()))
+        });
+        looking.await.unwrap_or(Err(CannotTell::Ending))
     }
 
     /// How it goes with what people did on the other node.

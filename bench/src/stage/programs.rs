@@ -227,7 +227,8 @@ pub(crate) fn understudy_ocsp() -> Result<PathBuf> {
     Ok(program)
 }
 
-fn run(directory: &Path, name: &str, config: &str) -> Result<Running> {
+/// Our daemon with this configuration, which is written into `directory` under `name`.
+pub(crate) fn run(directory: &Path, name: &str, config: &str) -> Result<Running> {
     let file = directory.join(name);
     std::fs::write(&file, config)?;
     // It holds a password.

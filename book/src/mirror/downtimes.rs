@@ -85,6 +85,11 @@ pub(super) fn both_have(wanted: &[Downtime], shown: &[Downtime]) -> Vec<Downtime
     both
 }
 
+/// Whether `downtime` is one of `shown`, or what became of one.
+pub(super) fn has(shown: &[Downtime], downtime: &Downtime) -> bool {
+    shown.iter().any(|other| is_it(other, downtime))
+}
+
 /// Whether one is what became of the other, on whichever node it was made first.
 fn is_it(a: &Downtime, b: &Downtime) -> bool {
     is_same(a, b) || is_rest(a, b) || is_rest(b, a)
@@ -115,7 +120,7 @@ fn schedule(downtime: &Downtime, triggered_by: u64) -> Order {
 }
 
 /// Without what says nothing on another core, and changes.
-fn remember(carried: &mut Vec<Downtime>, downtime: &Downtime) {
+pub(super) fn remember(carried: &mut Vec<Downtime>, downtime: &Downtime) {
     if !carried.iter().any(|other| is_same(other, downtime)) {
         carried.push(Downtime { id: 0, triggered_by: 0, in_effect: false, began: 0, ..downtime.clone() });
     }

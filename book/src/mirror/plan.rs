@@ -10,7 +10,7 @@ use nagios::{Memory, Object};
 
 use super::downtimes;
 use crate::book::Book;
-use crate::entry::{Change, Entry};
+use crate::entry::{Change, Entry, MAX_REMARKS};
 use crate::record::Record;
 
 /// What makes one core like another.
@@ -36,17 +36,19 @@ impl Plan {
             };
             page.switches();
             plan.commands.append(&mut page.commands);
-            plan.carried.extend(carry(object, before, &after));
+            plan.carried.extend(carry(object, before, shown, after, now));
         }
         plan
     }
 }
 
 /// What changes in the book of what was carried over, if what both have was.
-pub(super) fn common(wanted: &Book, shown: &Book, carried: &Book) -> Vec<Record> {
+pub(super) fn common(wanted: &Book, shown: &Book, carried: &Book, now: i64) -> Vec<Record> {
     let trios = trios(wanted, shown, carried);
     trios
-        .filter_map(|Trio { object, wanted, shown, before }| carry(object, before, &both_have(wanted, shown)))
+        .filter_map(|Trio { object, wanted, shown, before }| {
+            carry(object, before, shown, both_have(wanted, shown), now)
+        })
         .collect()
 }
 
@@ -91,12 +93,28 @@ fn has_remarks(entry: &Entry) -> bool {
     !comments.is_empty() || !downtimes.is_empty() || memory.acknowledgement.is_some() || is_switched()
 }
 
-fn carry(object: &Object, before: &Entry, after: &Entry) -> Option<Record> {
-    let change = Change::between(&Entry::default(), after);
-    (before != after).then(|| match change {
+fn carry(object: &Object, before: &Entry, shown: &Entry, mut after: Entry, now: i64) -> Option<Record> {
+    remember_what_is_over(before, shown, &mut after, now);
+    let change = Change::between(&Entry::default(), &after);
+    (*before != after).then(|| match change {
         None => Record::Gone(object.clone()),
         Some(change) => Record::Whole(object.clone(), change),
     })
+}
+
+/// A core that was killed comes back with what it had saved, also with what has ended since: that is known by having been
+/// carried over once. The newest are remembered.
+fn remember_what_is_over(before: &Entry, shown: &Entry, after: &mut Entry, now: i64) {
+    let (mut comments, mut downtimes) = (Vec::new(), Vec::new());
+    let is_over = |comment: &&Comment| !shown.comments.iter().any(|other| is_same_comment(other, comment));
+    before.comments.iter().filter(is_over).for_each(|comment| remember(&mut comments, comment));
+    after.comments.iter().for_each(|comment| remember(&mut comments, comment));
+    let is_over = |downtime: &&Downtime| downtime.end > now && !downtimes::has(&shown.downtimes, downtime);
+    before.downtimes.iter().filter(is_over).for_each(|downtime| downtimes::remember(&mut downtimes, downtime));
+    after.downtimes.iter().for_each(|downtime| downtimes::remember(&mut downtimes, downtime));
+    comments.drain(..comments.len().saturating_sub(MAX_REMARKS));
+    downtimes.drain(..downtimes.len().saturating_sub(MAX_REMARKS));
+    (after.comments, after.downtimes) = (comments, downtimes);
 }
 
 /// The numbers of this core's downtimes by those of the master's.

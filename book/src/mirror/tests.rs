@@ -127,7 +127,29 @@ fn comments_come_and_go() {
     let (shown, commands) = settle(&one(Entry::default()), &shown, &mut carried);
     assert_eq!(commands.len(), 2);
     assert_eq!(shown.entry(&host("a")).unwrap().comments, [comment(7, "made here")]);
-    assert!(carried.is_empty());
+}
+
+#[test]
+fn what_has_ended_and_comes_back_with_a_killed_core_ends_again() {
+    let remarks = Entry { comments: vec![comment(1, "x")], downtimes: vec![downtime(1, "d")], ..Entry::default() };
+    let (wanted, nothing) = (one(remarks), one(Entry::default()));
+    for ends_here in [false, true] {
+        let mut carried = Book::default();
+        let (saved, _) = settle(&wanted, &nothing, &mut carried);
+        if ends_here {
+            // This core is in charge meanwhile, and the other one does as it does.
+            for peer in [&wanted, &nothing] {
+                let common = super::plan::common(peer, &nothing, &carried, NOW);
+                common.into_iter().for_each(|record| carried.apply(record).unwrap());
+            }
+        } else {
+            settle(&nothing, &saved, &mut carried);
+        }
+        let (shown, commands) = settle(&nothing, &saved, &mut carried);
+        assert_eq!(commands.len(), 2, "{ends_here}");
+        assert_eq!(shown.entry(&host("a")).unwrap().comments, []);
+        assert_eq!(settle(&wanted, &shown, &mut carried).1.len(), 2, "what comes back there comes back here");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod receiver;
 mod sender;
 mod text;
 mod verdict;
+mod warm;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use failover::{Failover, Hold, Plugin, Transition};
 pub use receiver::{Listener, Receiver, ReceiverSession, RememberedNode};
 pub use sender::{Destination, Intake, Sender};
+pub use warm::{Book, Event, Warm};
 
 /// How a node and its roles are at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -43,6 +45,8 @@ pub struct Status {
     pub receiver: Option<Receiver>,
     /// The failover controller, if it runs.
     pub failover: Option<Failover>,
+    /// What keeps its core like the one in charge, if it runs.
+    pub warm: Option<Warm>,
 }
 
 /// The monitoring core on this machine, as the configuration knows it.

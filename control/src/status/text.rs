@@ -11,6 +11,8 @@
 //!   …
 //! ```
 
+mod warm;
+
 use std::collections::BTreeSet;
 
 use super::number::{bytes, count, duration, offset, results};
@@ -53,6 +55,9 @@ pub(super) fn of(status: &Status) -> String {
     }
     if let Some(failover) = &status.failover {
         of_failover(failover, &mut page);
+    }
+    if let Some(warm) = &status.warm {
+        warm::of_warm(warm, &mut page);
     }
     page.text
 }

@@ -4,7 +4,7 @@
 //! next restart would soon be read no more.
 
 use super::number::{bytes, duration, offset, results};
-use super::{Destination, Failover, Hold, Queue, Receiver, Sender, Status};
+use super::{Destination, Failover, Hold, Queue, Receiver, Sender, Status, Warm};
 
 /// Results that wait this long are stuck.
 const STUCK_SECONDS: u64 = 60;
@@ -32,6 +32,9 @@ pub(super) fn warnings(status: &Status) -> Vec<String> {
     }
     if let Some(failover) = &status.failover {
         of_failover(failover, status.uptime_seconds, &mut warnings);
+    }
+    if let Some(warm) = &status.warm {
+        of_warm(warm, &mut warnings);
     }
     warnings
 }
@@ -87,6 +90,16 @@ fn of_failover(failover: &Failover, uptime_seconds: u64, warnings: &mut Vec<Stri
     } else if !failover.in_force && (*state_seconds).min(uptime_seconds) >= SWITCHING_SECONDS {
         let wanted = if active { "on" } else { "off" };
         warnings.push(format!("the core's switches are not known to be {wanted}, as they should be: see its log"));
+    }
+}
+
+fn of_warm(warm: &Warm, warnings: &mut Vec<String>) {
+    if warm.peer.is_none() && warm.books.len() > 1 {
+        let nodes: Vec<&str> = warm.books.iter().map(|book| book.node.as_str()).collect();
+        let nodes = nodes.join(", ");
+        warnings.push(format!(
+            "several nodes send their books ({nodes}), and none of them counts: name one, node = \"…\" in [failover.heartbeat]"
+        ));
     }
 }
 

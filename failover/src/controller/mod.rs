@@ -6,7 +6,7 @@
 //! flags::look ─ watch ───────┼─▶ run (owns Machine) ──┼─▶ history
 //! Handle ─ requests ─────────┘                        ├─▶ hooks
 //!                                                     ├─▶ presence, for heartbeats
-//!                                                     └─▶ keep_silent ─▶ the stopped core's retention file
+//!                                                     └─▶ prepare_start ─▶ the stopped core's retention file
 //! ```
 //!
 //! **Invariant:** one task owns the machine, and waits for nobody but the disk, and for that a second at most.
@@ -32,7 +32,7 @@ use crate::flags::Flags;
 use crate::issue::Issue;
 use crate::machine::{Confirmed, LocalCore, Machine, Now, Order, Presence, Refused, Settings, Snapshot};
 use crate::plugin::{self, Outcome, Which};
-use crate::retained::Retained;
+use crate::retained::{Amend, Retained};
 use crate::verdict::{CoreFiles, LOOK_EVERY};
 use run::Run;
 use saver::Saver;
@@ -53,6 +53,8 @@ pub struct Surroundings {
     pub heartbeat: Option<watch::Receiver<Option<Heard>>>,
     /// What the standbys say; [`Presence::of_all`] makes one of several. For a master.
     pub peer: Option<watch::Receiver<Presence>>,
+    /// What the core is to remember when it starts.
+    pub amend: Option<Box<dyn Amend>>,
 }
 
 /// The last that was heard of the master.
@@ -118,7 +120,7 @@ impl Controller {
         node: &config::Node,
         core: &config::Core,
         issue: Box<dyn Issue>,
-        surroundings: Surroundings,
+        mut surroundings: Surroundings,
     ) -> Result<Controller, StartError> {
         let files = CoreFiles::new(core);
         let settings = Settings::new(config, Some(files.status_update_interval()));
@@ -130,8 +132,8 @@ impl Controller {
         let mut feeders = JoinSet::new();
         let (paces, outcomes) = repeat_plugins(config, &mut feeders);
         let (silent_start, is_silent_start) = watch::channel(false);
-        if let Some(retained) = Retained::new(core, &config.switches) {
-            feeders.spawn(keep_silent(retained, is_silent_start));
+        if let Some(retained) = Retained::new(core, &config.switches, surroundings.amend.take()) {
+            feeders.spawn(prepare_start(retained, is_silent_start));
         }
         let (seen, core) = watch::channel(LocalCore::Unknown);
         feeders.spawn(look(Flags::new(files, config.status_file.clone()), seen));
@@ -304,12 +306,14 @@ async fn look(mut flags: Flags, seen: watch::Sender<LocalCore>) {
     }
 }
 
-/// While the core is to begin silent, keeps its retention file so. What the core writes at its end may be late.
-async fn keep_silent(mut retained: Retained, mut is_wanted: watch::Receiver<bool>) {
+/// While the core does not run, keeps its retention file as it is to be when it starts. What the core writes at its end may be
+/// late.
+async fn prepare_start(mut retained: Retained, is_to_be_silent: watch::Receiver<bool>) {
     let mut wrong = None;
-    while is_wanted.wait_for(|wanted| *wanted).await.is_ok() {
+    while is_to_be_silent.has_changed().is_ok() {
+        let is_silent = *is_to_be_silent.borrow();
         let silencing = tokio::task::spawn_blocking(move || {
-            let silenced = retained.silence();
+            let silenced = retained.prepare(is_silent);
             (retained, silenced)
         });
         let Ok((returned, silenced)) = silencing.await else { return };
@@ -324,7 +328,7 @@ async fn keep_silent(mut retained: Retained, mut is_wanted: watch::Receiver<bool
                 wrong = None;
             }
             Err(error) if Wrong::goes_on(&mut wrong, Instant::now()) => {
-                tracing::warn!(%error, "the core may begin with switches that it kept, until it is commanded");
+                tracing::warn!(%error, "the core may begin with switches that it kept, and without what it is to remember");
             }
             Ok(_) | Err(_) => {}
         }

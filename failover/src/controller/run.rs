@@ -73,7 +73,7 @@ impl Run {
             self.act().await;
             let timeout = self.machine.timeout();
             let news = news(&mut self.in_flight);
-            let Surroundings { heartbeat, peer } = &mut inputs.surroundings;
+            let Surroundings { heartbeat, peer, .. } = &mut inputs.surroundings;
             tokio::select! {
                 request = inputs.requests.recv() => match request {
                     Some(request) => self.answer(request).await,

@@ -127,7 +127,41 @@ impl Repair {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+    use crate::books::Amiss;
+
+    /// Notes which answers it was told.
+    #[derive(Default)]
+    struct Answers(Mutex<Vec<u32>>);
+
+    impl Books for Answers {
+        fn begin(&self, _node: &NodeName) {}
+
+        fn heading(&self, _node: &NodeName, _heading: Heading) {}
+
+        fn record(&self, _node: &NodeName, _record: &[u8]) -> Result<(), Amiss> {
+            Ok(())
+        }
+
+        fn answered(&self, _node: &NodeName, shown: u32) {
+            self.0.lock().unwrap().push(shown);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_told_when_what_was_shown_has_come_into_the_journal() {
+        let answers = Arc::new(Answers::default());
+        let node = NodeName::try_from("master").unwrap();
+        let (mut reading, _wants) = Reading::begin(&node, answers.clone());
+        reading.handle_readmitted();
+        reading.handle_answered(3);
+        assert!(answers.0.lock().unwrap().is_empty());
+        reading.handle_readmitted();
+        reading.handle_readmitted();
+        assert_eq!(*answers.0.lock().unwrap(), [3]);
+    }
 
     #[test]
     fn a_book_that_does_not_fit_is_asked_for_at_once_then_once_a_minute() {

@@ -88,6 +88,9 @@ pub struct Sight {
     pub is_settled: bool,
     /// When the newest status file that was read to its end was written, in Unix seconds.
     pub created: i64,
+    /// When the core's command file took a result last, in Unix seconds; 0: not since the daemon began. A status file that is
+    /// newer shows all there is.
+    pub injected: i64,
 }
 
 /// An object whose newest result the core does not show.
@@ -227,12 +230,16 @@ impl Resync {
             return self.finish(Ending::NotNeeded(obstacle), now);
         }
         match self.state {
-            State::Settling { .. } if sight.is_settled && sight.obstacle.is_none() => self.look(now),
+            State::Settling { .. } if sight.is_settled && sight.obstacle.is_none() => {
+                self.look(now);
+                self.handle_sight(sight, now);
+            }
             State::Settling { since } if now.instant >= since + SETTLE_WITHIN => match sight.obstacle {
                 None => self.look(now),
                 Some(_) => self.finish(Ending::GaveUp("the other node was not there, or did not tell its book, or this core has written no status file"), now),
             },
-            State::Looking { after, .. } if sight.created > after => {
+            // Where results come all the time, one that is newer than what was waited for must do.
+            State::Looking { after, .. } if sight.created > after.min(sight.injected) => {
                 self.state = State::Comparing;
                 self.actions.push_back(Action::Compare);
             }
@@ -242,6 +249,7 @@ impl Resync {
             State::Coming { is_answered, until } => {
                 if is_answered && sight.is_settled || now.instant >= until {
                     self.look(now);
+                    self.handle_sight(sight, now);
                 }
             }
             State::HandingOver { until } if now.instant >= until => {

@@ -70,7 +70,8 @@ pub(crate) fn core_version(path: &Path) -> Option<String> {
     Some(String::from_utf8_lossy(block.info_status()?.version()?).into_owned())
 }
 
-fn memories<R: std::io::Read>(
+/// What the core remembers, by its retention file.
+pub(crate) fn memories<R: std::io::Read>(
     reader: &mut nagios::status::StatusReader<R>,
 ) -> Result<BTreeMap<Object, Memory>, StatusError> {
     let mut memories = BTreeMap::new();

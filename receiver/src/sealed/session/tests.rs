@@ -1,12 +1,11 @@
 use std::time::Duration;
 
+use nagios::PluginOutput;
 use nsca::packet::Init;
 use nsca::sealed::{
     Client, ClientEvent, ClientSettings, CoreVerdict, Ephemeral, MAX_FRAME_BYTES, Psk, STALE_AFTER, Sent,
     ServerSettings, SpoolId, Window, marked_iv,
 };
-
-use nagios::PluginOutput;
 
 use super::super::MAX_SHOWN_BYTES;
 use super::*;

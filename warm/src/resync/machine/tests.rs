@@ -13,7 +13,7 @@ struct Play {
 
 impl Play {
     fn new() -> Self {
-        let sight = Sight { obstacle: None, is_settled: true, created: 0 };
+        let sight = Sight { obstacle: None, is_settled: true, created: 0, injected: i64::MAX };
         Play { resync: Resync::new(INTERVAL), sight, beginning: Instant::now(), seconds: 0 }
     }
 
@@ -105,6 +105,18 @@ fn it_waits_until_the_peer_has_delivered() {
 }
 
 #[test]
+fn a_status_file_that_is_newer_than_the_last_result_is_not_waited_for() {
+    let mut play = Play::new();
+    (play.sight.created, play.sight.injected) = (990, 989);
+    assert_eq!(play.request(Cause::Contact).look(), [Action::Compare]);
+    play.compared(&[("a", 0, 50)]);
+    play.sight.injected = 1000;
+    assert_eq!(play.answered(1), [], "what was injected is not in it");
+    play.sight.created = 1001;
+    assert_eq!(play.look(), [Action::Compare]);
+}
+
+#[test]
 fn what_is_checked_meanwhile_makes_no_further_round() {
     let mut play = Play::new();
     play.request(Cause::Contact).picture();
@@ -182,13 +194,13 @@ fn a_core_that_notifies_or_whose_memory_counts_is_left_alone() {
 #[test]
 fn a_core_that_was_started_waits_for_news_of_who_notified_meanwhile() {
     let mut play = Play::new();
-    play.sight = Sight { obstacle: Some(Obstacle::OwnCounts), is_settled: false, created: 0 };
+    play.sight = Sight { obstacle: Some(Obstacle::OwnCounts), is_settled: false, ..play.sight };
     assert_eq!(play.request(Cause::Start).look(), []);
-    play.sight = Sight { obstacle: None, is_settled: true, created: 0 };
+    play.sight = Sight { obstacle: None, is_settled: true, ..play.sight };
     assert_eq!(play.picture(), [Action::Compare], "the peer connected, and has notified");
 
     let mut play = Play::new();
-    play.sight = Sight { obstacle: Some(Obstacle::OwnCounts), is_settled: false, created: 0 };
+    play.sight = Sight { obstacle: Some(Obstacle::OwnCounts), is_settled: false, ..play.sight };
     play.request(Cause::Start);
     assert_eq!(report(play.pass(CONTACT_WITHIN)).ending, Ending::NotNeeded(Obstacle::OwnCounts));
 
