@@ -162,7 +162,7 @@ impl Mirroring {
         let file = carried::path(&self.sides.settings.state_directory, &peer);
         let reading = tokio::task::spawn_blocking(move || {
             let carried = carried::read(&file);
-            let mirror = carried.map_or_else(Mirror::first, |carried| Mirror::new(carried, unix_now()));
+            let mirror = Mirror::new(carried.unwrap_or_default(), unix_now());
             Beside { peer, mirror, file, is_file_in_trouble: false }
         });
         reading.await.ok()
