@@ -24,7 +24,7 @@
 //!
 //! **Invariant:** nothing is made twice. What was issued is not issued again for [`REISSUE`], however old the status file is
 //! that does not show it yet, unless the core was started since; while it is not written nothing else is issued; and a new run
-//! issues nothing before a status file that was written [`SETTLE`] after its start.
+//! that goes on with what was carried over issues nothing before a status file that was written [`SETTLE`] after its start.
 //!
 //! **Invariant:** what was carried over is itself a [`Book`], so that it can be kept on disk as one. Whoever loses it ends
 //! nothing that it does not know, and makes nothing twice.
@@ -42,8 +42,11 @@ pub use plan::Plan;
 /// How long a command has to appear in the status file, in seconds.
 pub const REISSUE: i64 = 120;
 
-/// How long commands of an earlier run may be on their way, in seconds; and those that a core finds when it starts.
+/// How long commands of an earlier run may be on their way, in seconds.
 pub const SETTLE: i64 = 10;
+
+/// How long after its first status file a core shows what it found in its command file, in seconds.
+pub const FINDS: i64 = 2;
 
 /// How many commands are issued at once. The others follow with the next status file.
 pub const MAX_COMMANDS: usize = 1000;
@@ -76,7 +79,17 @@ pub struct Mirror {
     carried: Book,
     issued: Vec<Issued>,
     settled: i64,
+    run: Run,
     has_news: bool,
+}
+
+/// A run of the core.
+#[derive(Clone, Copy, Debug, Default)]
+struct Run {
+    /// When it started.
+    program_start: i64,
+    /// When the first of its status files was written that was seen.
+    first: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -89,7 +102,9 @@ struct Issued {
 impl Mirror {
     /// Goes on with what an earlier run has carried over. Times are Unix seconds.
     pub fn new(carried: Book, now: i64) -> Self {
-        Self { carried, issued: Vec::new(), settled: now + SETTLE, has_news: false }
+        // What is issued is carried over before: where nothing was, nothing is on its way.
+        let settled = if carried.is_empty() { now } else { now + SETTLE };
+        Self { carried, issued: Vec::new(), settled, run: Run::default(), has_news: false }
     }
 
     /// What was carried over, to be kept for the next run.
@@ -120,6 +135,9 @@ impl Mirror {
     /// What to tell this core. What is given is to be written, and then [`Mirror::handle_written`] to be called.
     pub fn handle_sight(&mut self, sight: Sight<'_>, charge: Charge, now: i64) -> Vec<ObjectCommand> {
         let Sight { wanted, shown, created, program_start } = sight;
+        if self.run.program_start != program_start {
+            self.run = Run { program_start, first: created };
+        }
         if charge == Charge::Own {
             let common = plan::common(wanted, shown, &self.carried, now);
             self.carry(common);
@@ -128,7 +146,8 @@ impl Mirror {
         if created < self.settled || self.is_waiting() {
             return Vec::new();
         }
-        self.issued.retain(|issued| !issued.is_over(created, program_start, now));
+        let run = self.run;
+        self.issued.retain(|issued| !issued.is_over(created, run, now));
         let mut plan = Plan::new(wanted, shown, &self.carried, now);
         self.issued.retain(|issued| !issued.is_obeyed(&plan.commands, created));
         plan.commands.retain(|command| !self.issued.iter().any(|issued| is_same_command(&issued.command, command)));
@@ -163,10 +182,10 @@ impl Issued {
     }
 
     /// Whether it was lost if a status file of `created` does not show it.
-    fn is_over(&self, created: i64, program_start: i64, now: i64) -> bool {
+    fn is_over(&self, created: i64, run: Run, now: i64) -> bool {
         self.written.is_some_and(|written| {
             // The one that took it may have ended before it saved.
-            let is_another_core = program_start > written && created >= program_start + SETTLE;
+            let is_another_core = run.program_start > written && created >= run.first + FINDS;
             is_another_core || now >= written + REISSUE
         })
     }

@@ -272,9 +272,12 @@ fn told(mirror: &mut Mirror, wanted: &Book, shown: &Book, created: i64) -> Vec<O
 fn a_slow_core_is_not_told_twice() {
     let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
     let own = one(Entry::default());
-    let mut mirror = Mirror::new(Book::default(), NOW);
+    let mut mirror = Mirror::new(wanted.clone(), NOW);
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + SETTLE - 1), [], "an earlier run may have told it");
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + SETTLE).len(), 1);
+    let mut mirror = Mirror::new(Book::default(), NOW);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW - 1), [], "it may be of the run of the core before");
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW).len(), 1, "there was no earlier run");
     assert_eq!(told(&mut mirror, &wanted, &own, NOW + 600), [], "it is not written yet");
     assert!(mirror.is_waiting());
     mirror.handle_written(NOW + 600);
@@ -311,7 +314,8 @@ fn what_a_core_took_with_it_is_told_the_next_one() {
         mirror.handle_sight(sight, Charge::Peer, created).len()
     };
     assert_eq!(restarted(NOW + 6), 0, "it may have found it in its command file");
-    assert_eq!(restarted(NOW + 5 + SETTLE), 1);
+    assert_eq!(restarted(NOW + 6 + FINDS - 1), 0);
+    assert_eq!(restarted(NOW + 6 + FINDS), 1);
 }
 
 #[test]
