@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use book::verify::{self, Aspect, Report};
 use book::{Book, Entry};
-use nagios::{HostName, Object, ServiceDescription};
 use nagios::status::StatusReader;
+use nagios::{HostName, Object, ServiceDescription};
 
 use crate::cast::{Actor, Cast};
 use crate::clock::now;

@@ -162,7 +162,8 @@ impl Mirroring {
         let file = carried::path(&self.sides.settings.state_directory, &peer);
         let reading = tokio::task::spawn_blocking(move || {
             let carried = carried::read(&file);
-            Beside { peer, mirror: Mirror::new(carried, unix_now()), file, is_file_in_trouble: false }
+            let mirror = Mirror::new(carried.unwrap_or_default(), unix_now());
+            Beside { peer, mirror, file, is_file_in_trouble: false }
         });
         reading.await.ok()
     }

@@ -15,8 +15,9 @@ use super::report::{Ending, Report};
 use super::{ENABLED_WITHIN, Shared, lock};
 use crate::handing_over::{Giver, Progress, Wish, now};
 
-/// How often the journal is asked to take results again, once a second.
+/// How often the journal is asked to take results again, and how long it is left alone in between.
 const MAX_READMISSIONS: usize = 10;
+const READMISSION_PAUSE: Duration = Duration::from_secs(1);
 
 /// One take-over, as it goes on.
 pub(super) struct Course {
@@ -118,31 +119,33 @@ impl Course {
         let mut hand_in = |commands: &'static [ModeCommand]| self.hand_in(commands);
         let progress = self.progress.clone();
         let given = self.giver.give(wish, &mut hand_in, &progress);
-        let readmitted = self.readmit(results);
-        tokio::pin!(readmitted);
+        tokio::pin!(given);
+        let is_read = async {
+            let read = self.progress.subscribe().wait_for(|progress| progress.is_read).await.is_ok();
+            debug_assert!(read, "this take-over holds the sender");
+        };
         tokio::select! {
             biased;
-            outcome = given => Ending::Given(outcome),
-            () = &mut readmitted => unreachable!("it goes on until the other one ends"),
+            outcome = &mut given => return Ending::Given(outcome),
+            () = is_read => {}
         }
+        let (outcome, ()) = tokio::join!(given, self.readmit(results));
+        Ending::Given(outcome)
     }
 
-    /// As soon as the core has read what it was given, it gets these results once more.
+    /// The core has read what it was given: now it gets these results once more.
     async fn readmit(&self, results: Vec<CheckResult>) {
-        let mut progress = self.progress.subscribe();
-        let is_read = progress.wait_for(|progress| progress.is_read).await.is_ok();
-        if let (true, false, Some(peer)) = (is_read, results.is_empty(), self.shared.means.sides.peer()) {
-            for _ in 0..MAX_READMISSIONS {
-                let Some(receiver) = self.shared.means.receiver.upgrade() else { break };
-                let is_taken = receiver.readmit(results.clone(), peer.as_str()).await;
-                drop(receiver);
-                if is_taken {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_secs(1)).await;
+        let Some(peer) = self.shared.means.sides.peer().filter(|_| !results.is_empty()) else { return };
+        for _ in 0..MAX_READMISSIONS {
+            let Some(receiver) = self.shared.means.receiver.upgrade() else { return };
+            let is_taken = receiver.readmit(results.clone(), peer.as_str()).await;
+            drop(receiver);
+            if is_taken {
+                return;
             }
+            tokio::time::sleep(READMISSION_PAUSE).await;
         }
-        std::future::pending().await
+        tracing::error!(results = results.len(), "recoveries that are owed wait for the next results of their objects");
     }
 
     fn note_enabled(&self, result: Result<(), NotIssued>) {
