@@ -245,6 +245,8 @@ impl Running {
                 let patches = blocking(move || sides.compare(patches).unwrap_or_default()).await;
                 tracing::debug!(objects = patches.len(), "the core is given what the other node remembers");
                 let (count, given) = (patches.len(), (!patches.is_empty()).then(|| (self.give)(patches)));
+                // What is still given of an earlier one concerns nobody any more.
+                self.giving = JoinSet::new();
                 self.giving.spawn(async move {
                     match given {
                         Some(given) => given.await.map(|()| count),
