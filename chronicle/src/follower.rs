@@ -38,6 +38,9 @@ const SHARE: u32 = 4;
 /// A status file that takes some work is not followed by the next one before this many times as long, from its beginning.
 const REST: u32 = 20;
 
+/// How long there may be no status file: a large core needs a while for its start.
+const MISSING_FOR: Duration = Duration::from_secs(60);
+
 /// How often what is to outlive this process is kept, at most.
 const KEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -60,6 +63,8 @@ pub(crate) struct Follower {
     log: Option<LogFollower>,
     /// The status file that was read last, or could not be.
     seen: Option<Version>,
+    /// Since when there is none.
+    missing_since: Option<Instant>,
     pictures: u64,
     next_look: Instant,
     kept: Kept,
@@ -98,11 +103,23 @@ impl Follower {
             Kept::default()
         });
         let log = files.log.clone().map(|path| resume(path, files.archive.as_deref(), kept.log));
-        let own = &mut shared.lock().own;
-        (own.activity, own.notifies) = (kept.activity, kept.notifies);
+        let mut known = shared.lock();
+        (known.own.activity, known.notified) = (kept.activity, kept.notifies);
+        drop(known);
         let now = Instant::now();
-        let (shared, kept_at) = (Arc::clone(&shared), now);
-        Follower { shared, files, log, seen: None, pictures: 0, next_look: now, kept, kept_at, left_out: 0, troubles }
+        Follower {
+            shared,
+            files,
+            log,
+            seen: None,
+            missing_since: None,
+            pictures: 0,
+            next_look: now,
+            kept,
+            kept_at: now,
+            left_out: 0,
+            troubles,
+        }
     }
 
     /// Follows until the end.
@@ -148,9 +165,10 @@ impl Follower {
 
     fn look_at_status(&mut self) -> Result<(), Stopped> {
         match look(&self.files.status, self.seen) {
-            // A core that stops removes it, and writes another one when it is back.
-            Ok(Look::Missing | Look::Known) => {}
+            Ok(Look::Missing) => self.miss_status(),
+            Ok(Look::Known) => self.missing_since = None,
             Ok(Look::New(version, reader)) => {
+                self.missing_since = None;
                 // What the core logged before it wrote this.
                 self.follow_log()?;
                 self.seen = Some(version);
@@ -163,6 +181,14 @@ impl Follower {
             Err(error) => self.troubles.status.note(&error),
         }
         Ok(())
+    }
+
+    /// A core that stops removes it, and writes another one when it is back.
+    fn miss_status(&mut self) {
+        if self.missing_since.get_or_insert_with(Instant::now).elapsed() >= MISSING_FOR {
+            let path = self.files.status.display();
+            self.troubles.status.note(&format!("there is no {path}: if the core runs, correct status_file in [core]"));
+        }
     }
 
     /// After the first status file comes what it does not tell, and what was logged before there was anything to be told of.
@@ -258,7 +284,7 @@ impl Follower {
         self.kept_at = Instant::now();
         let position = self.log.as_ref().filter(|_| self.pictures > 0).and_then(LogFollower::position);
         let known = self.shared.lock();
-        let (activity, notifies) = (known.own.activity, known.own.notifies);
+        let (activity, notifies) = (known.own.activity, known.notified);
         drop(known);
         let kept = Kept { log: position.or(self.kept.log), activity, notifies };
         if kept == self.kept {

@@ -54,6 +54,8 @@ pub(crate) struct Shared {
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     pub(crate) own: Own,
+    /// Whether the core notified by the status file before the next one, be it one that an earlier process read.
+    pub(crate) notified: Option<bool>,
     pub(crate) listeners: BTreeMap<u64, Listener>,
     next_listener: u64,
 }
@@ -130,7 +132,8 @@ impl Known {
     pub(crate) fn handle_picture(&mut self, picture: &Picture) {
         let records = self.own.book.end_picture();
         let own = &mut self.own;
-        own.activity = Activity::after(own.activity, own.notifies, picture.notifies, picture.created);
+        own.activity = Activity::after(own.activity, self.notified, picture.notifies, picture.created);
+        self.notified = picture.notifies;
         (own.program_start, own.created, own.notifies) = (picture.program_start, picture.created, picture.notifies);
         self.tell(records);
         self.wake();

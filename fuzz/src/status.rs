@@ -12,8 +12,8 @@ type Slices<'a> = (&'a [u8], Vec<(&'a [u8], &'a [u8])>);
 
 /// `data`: the size of the reader's buffer (u8), and the file.
 ///
-/// Blocks and errors do not depend on the buffer. Blocks are, line by line, what stands in the file, and their fields are
-/// found by name. What is read from a block is fit for a command file.
+/// Blocks and errors do not depend on the buffer. Blocks are, line by line, what stands in the file, but for lines that are no
+/// fields and neither the first of a block nor a head, and their fields are found by name. What is read from a block is fit for a command file.
 pub fn status(data: &[u8]) {
     let Some((capacity, file)) = data.split_first() else { return };
     let (blocks, end) = read(file);
@@ -54,23 +54,30 @@ fn owned((name, fields): Slices<'_>) -> Contents {
 fn slices(file: &[u8]) -> (Vec<Slices<'_>>, bool) {
     let mut blocks = Vec::new();
     let mut open: Option<Slices<'_>> = None;
+    let mut is_next_first = false;
     for line in file.split(|byte| *byte == b'\n') {
         let trimmed = line.trim_ascii();
+        let is_first = std::mem::take(&mut is_next_first);
         if trimmed.is_empty() || trimmed.starts_with(b"#") {
             continue;
         }
         let Some((_, fields)) = &mut open else {
             let Some(name) = trimmed.strip_suffix(b"{") else { return (blocks, false) };
             open = Some((name.trim_ascii(), Vec::new()));
+            is_next_first = true;
             continue;
         };
         if trimmed == b"}" {
             blocks.extend(open.take());
             continue;
         }
-        let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
-        let Some(at) = line.iter().position(|byte| *byte == b'=') else { return (blocks, false) };
-        fields.push((&line[..at], &line[at + 1..]));
+        let text = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
+        match text.iter().position(|byte| *byte == b'=') {
+            Some(at) => fields.push((&text[..at], &text[at + 1..])),
+            // Where there must be a field.
+            None if is_first || line.ends_with(b"{") => return (blocks, false),
+            None => {}
+        }
     }
     (blocks, open.is_none())
 }

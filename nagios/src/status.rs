@@ -30,7 +30,7 @@ mod view;
 use std::io::{self, Read};
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 pub use block::{Block, BlockKind};
 pub use file::{Look, Version, look};
@@ -73,7 +73,7 @@ pub enum StatusError {
         /// What the system says.
         source: io::Error,
     },
-    /// A line begins no block, or is no `key=value` within one.
+    /// A line begins no block, or is no `key=value` where there must be one.
     #[error("line {line} of the status file is neither `name {{` nor `key=value`: is this the core's status_file?")]
     NotAStatusFile {
         /// Its number.
@@ -119,23 +119,62 @@ impl<R: Read> StatusReader<R> {
             return Ok(None);
         };
         let lines = self.seen;
+        let end = self.find_end(lines)?;
+        let block = &self.buffer[self.unread.start + lines..self.unread.start + end];
+        check_lines(block, self.line)?;
+        self.line += memchr_iter(b'\n', block).count() as u64 + 1;
+        let start = self.unread.start;
+        self.consume();
+        Ok(Some(Found { head: start + head.start..start + head.end, lines: start + lines..start + end }))
+    }
+
+    /// Reads up to and including the line of the brace that ends the block whose lines begin at `lines`, and says where that
+    /// line begins. Looking for braces alone, instead of at each line, takes a quarter of the time.
+    fn find_end(&mut self, lines: usize) -> Result<usize, StatusError> {
+        let mut searched = lines;
         loop {
-            let end = self.seen;
-            let Some(line) = self.next_line()? else {
-                return Err(StatusError::Truncated { line: self.line });
-            };
-            match self.text(&line) {
-                b"}" => {
-                    let start = self.unread.start;
-                    self.consume();
-                    let head = start + head.start..start + head.end;
-                    return Ok(Some(Found { head, lines: start + lines..start + end }));
+            let unread = &self.buffer[self.unread.clone()];
+            let brace = memchr(b'}', &unread[searched..]).map(|found| searched + found);
+            let end = brace.and_then(|brace| memchr(b'\n', &unread[brace..]).map(|found| brace + found));
+            let at_end = match (brace, end) {
+                (Some(brace), Some(end)) => {
+                    if let Some(line) =
+                        begin_of_line(&unread[lines..brace]).filter(|_| is_blank(&unread[brace + 1..end]))
+                    {
+                        self.seen = end + 1;
+                        return if self.seen > MAX_BLOCK_BYTES {
+                            Err(self.too_long_at(lines, end))
+                        } else {
+                            Ok(lines + line)
+                        };
+                    }
+                    searched = brace + 1;
+                    continue;
                 }
-                [] | [b'#', ..] => {}
-                text if memchr(b'=', text).is_some() => {}
-                _ => return Err(StatusError::NotAStatusFile { line: self.line }),
+                // The rest of its line may still come.
+                (Some(brace), None) => brace,
+                (None, _) => unread.len(),
+            };
+            searched = at_end;
+            let known = unread.len();
+            if known > MAX_BLOCK_BYTES {
+                return Err(self.too_long_at(lines, known));
+            }
+            if !self.fill()? {
+                return self.find_end_of_input(lines, searched);
             }
         }
+    }
+
+    /// The last line of the input needs no end.
+    fn find_end_of_input(&mut self, lines: usize, brace: usize) -> Result<usize, StatusError> {
+        let unread = &self.buffer[self.unread.clone()];
+        let is_brace = unread.get(brace) == Some(&b'}') && is_blank(&unread[brace + 1..]);
+        if let Some(line) = begin_of_line(&unread[lines..brace]).filter(|_| is_brace) {
+            self.seen = unread.len();
+            return Ok(lines + line);
+        }
+        Err(StatusError::Truncated { line: self.line_at(lines, unread.len()) })
     }
 
     /// Reads up to and including the next `name {`, and says where the line is in what is unread.
@@ -179,6 +218,16 @@ impl<R: Read> StatusReader<R> {
         StatusError::BlockTooLong { line: self.line }
     }
 
+    fn too_long_at(&self, lines: usize, end: usize) -> StatusError {
+        StatusError::BlockTooLong { line: self.line_at(lines, end) }
+    }
+
+    /// The number of the line at `end` of a block whose lines begin at `lines`.
+    fn line_at(&self, lines: usize, end: usize) -> u64 {
+        let unread = &self.buffer[self.unread.clone()];
+        self.line + memchr_iter(b'\n', &unread[lines..end]).count() as u64 + 1
+    }
+
     /// What was looked at is done with.
     fn consume(&mut self) {
         self.unread.start += self.seen;
@@ -208,6 +257,31 @@ impl<R: Read> StatusReader<R> {
             }
         }
     }
+}
+
+/// A file that is no status file is told by its first line of a block, and one that lacks the end of a block by the head of the
+/// next one. `head` is the number of the line before.
+fn check_lines(block: &[u8], head: u64) -> Result<(), StatusError> {
+    let heads = memmem::find_iter(block, b"{\n").map(|at| memrchr(b'\n', &block[..at]).map_or(0, |end| end + 1));
+    for line in std::iter::once(0).chain(heads) {
+        let text = &block[line..];
+        let text = text[..memchr(b'\n', text).unwrap_or(text.len())].trim_ascii();
+        if !matches!(text, [] | [b'#', ..]) && memchr(b'=', text).is_none() {
+            let before = memchr_iter(b'\n', &block[..line]).count() as u64;
+            return Err(StatusError::NotAStatusFile { line: head + before + 1 });
+        }
+    }
+    Ok(())
+}
+
+/// Where the last line of `text` begins, if there are only blanks in it.
+fn begin_of_line(text: &[u8]) -> Option<usize> {
+    let line = memrchr(b'\n', text).map_or(0, |end| end + 1);
+    is_blank(&text[line..]).then_some(line)
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.trim_ascii().is_empty()
 }
 
 #[cfg(test)]
@@ -362,6 +436,17 @@ strange {
         assert!(error("define host {\n host_name x\n }\n").contains("line 2"));
         assert!(error("x=1\n").contains("line 1"));
         assert!(error("info {\n\ta=1\n").contains("ends within a block, at line 3"));
+        assert!(error("info {\n\ta=1\nhoststatus {\n\ta=1\n\t}\n").contains("line 3"), "the end of a block is missing");
+        assert!(error("info {\n\ta=1\n\t}\ninfo {\n\n\ta=1\nb {\n}\n").contains("line 7"));
+    }
+
+    #[test]
+    fn a_brace_in_a_text_ends_no_block() {
+        let text = "info {\n\ta={\n\tb=}\n\tc={}}\n\t#}\n\td=1\n \t} \r\ninfo {\n}";
+        let blocks = read_all(text.as_bytes()).unwrap();
+        assert_eq!(blocks.len(), 2);
+        let keys: Vec<&[u8]> = blocks[0].1.iter().map(|(key, _)| &key[..]).collect();
+        assert_eq!(keys, [b"a", b"b", b"c", b"d"]);
     }
 
     #[test]

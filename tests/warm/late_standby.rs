@@ -42,6 +42,7 @@ fn a_standby_that_comes_late_is_warm_within_seconds_and_so_is_one_whose_core_sta
     pair.standby.start_daemon();
     let objects = pair.wait_until_they_agree(WARM_WITHIN, |_| true);
     println!("a standby that began with nothing: {objects} objects agree after {:?}", begin.elapsed());
+    println!("{}", pair.standby.verified());
 
     pair.standby.core.kill();
     // It never saved anything.

@@ -19,7 +19,7 @@
 //! the same orders, in the same order, with the same check times.
 //!
 //! Compared are contact, object, type, state and number of each notification; see [`verdict`] for the exceptions, which are
-//! counted. What cannot be carried over is no part of the schedule:
+//! counted. At the end all three have the same comments and downtimes. What cannot be carried over is no part of the schedule:
 //!
 //! - what operators did in the last two seconds before a core is killed, which no status file showed;
 //! - a downtime that ends by itself while nobody is in charge, so that nobody could tell it;
@@ -36,10 +36,12 @@ mod cast;
 mod clock;
 mod handing_back;
 mod late_standby;
+mod mirroring;
 mod objects;
 mod pair;
 mod plan;
 mod play;
+mod remarks;
 mod resynchronisation;
 #[path = "../support/mod.rs"]
 mod support;
@@ -60,6 +62,7 @@ fn master_and_standby_together_notify_of_what_a_core_notifies_of_that_never_fail
     let mut cast = Cast::enter();
     play::play(&mut cast, &plan);
     verdict::judge(&cast).assert_same();
+    remarks::assert_same(&cast);
 }
 
 /// The proof that the comparison is fair.

@@ -20,6 +20,9 @@ const DELAYS: [u32; 7] = [0, 0, 6, 0, 0, 0, 14];
 /// What services notify of.
 const OPTIONS: [&str; 6] = ["w,u,c,r,s", "w,u,c,r,s", "c,r,s", "w,u,c,r,s", "w,c,r,s", "w,u,c,s"];
 
+/// At a check that is due and switched off, Nagios notifies of a host's problem again. When that is, differs between cores.
+const NEVER: u32 = 100_000;
+
 /// A host or a service.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Watched {
@@ -70,7 +73,7 @@ impl Watched {
         };
         format!(
             "define {kind} {{\n host_name {}\n{more} check_command nothing\n active_checks_enabled 0\n \
-             max_check_attempts {attempts}\n check_period always\n notification_period always\n \
+             check_interval {NEVER}\n retry_interval {NEVER}\n max_check_attempts {attempts}\n check_period always\n notification_period always\n \
              notification_interval {interval}\n first_notification_delay {delay}\n notification_options {options}\n \
              flap_detection_enabled 0\n contacts admin\n}}\n{}",
             self.host_name(),

@@ -211,6 +211,14 @@ impl Side {
         until_within(PATIENCE, what, || self.picture().filter(|picture| condition(&picture.book)).map(drop));
     }
 
+    /// What `understudy verify` says, which is to find no difference.
+    #[track_caller]
+    pub fn verified(&self) -> String {
+        let said = run(Command::new(UNDERSTUDY).arg("verify").arg("--config").arg(&self.config), b"");
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.out
+    }
+
     /// What `understudy status` says, for whoever reads a failure.
     pub fn status(&self) -> String {
         run(Command::new(UNDERSTUDY).arg("status").arg("--config").arg(&self.config), b"").out

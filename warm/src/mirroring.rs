@@ -127,7 +127,8 @@ impl Mirroring {
             return;
         }
         let Some(beside) = self.beside().await else {
-            self.tell(|status| *status = Status { told: status.told, ..Status::default() });
+            // There is nothing to be told.
+            self.tell(|status| *status = Status { told: status.told, is_settled: true, ..Status::default() });
             return;
         };
         let (sides, fresh_after) = (self.sides.clone(), self.fresh_after);
@@ -162,7 +163,7 @@ impl Mirroring {
         let file = carried::path(&self.sides.settings.state_directory, &peer);
         let reading = tokio::task::spawn_blocking(move || {
             let carried = carried::read(&file);
-            let mirror = Mirror::new(carried.unwrap_or_default(), unix_now());
+            let mirror = Mirror::new(carried, unix_now());
             Beside { peer, mirror, file, is_file_in_trouble: false }
         });
         reading.await.ok()

@@ -8,10 +8,13 @@ use std::io::{Cursor, Read};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use book::inherit::{Inheritance, inherit};
 use book::{Authority, Book};
 use failover::Amend;
-use nagios::retention::rewrite;
+use nagios::memory::States;
+use nagios::retention::{Patch, Scope, rewrite};
 use nagios::status::{StatusError, StatusReader};
+use nagios::{Memory, Object};
 use tokio::sync::watch;
 
 use crate::sides::Sides;
@@ -76,12 +79,27 @@ impl Amend for Stopped {
     }
 }
 
-type Memories = std::collections::BTreeMap<nagios::Object, nagios::Memory>;
+type Memories = std::collections::BTreeMap<Object, Memory>;
 
 fn plan(book: &Book, own: &Memories, authority: Authority) -> Plan {
     let mut plan = Plan::of_book(book, own, authority);
     plan.patches.retain(|object, _| !plan.owed.contains(object));
+    if authority == Authority::Inherit {
+        plan.patches.extend(forgotten(book, own));
+    }
     plan
+}
+
+/// Of objects that had other results since, the core is to forget whom it told of what: it gets to know with these results what
+/// the other one told, but a running core never forgets that it told something, and would tell a recovery twice.
+fn forgotten(book: &Book, own: &Memories) -> impl Iterator<Item = (Object, Patch)> {
+    book.entries().filter_map(|(object, entry)| {
+        let own = own.get(object)?;
+        let is_behind = inherit(&entry.memory, own) == Inheritance::Behind;
+        let has_told = !own.notified_on.is_empty() || own.notifications > 0;
+        let memory = Memory { notified_on: States::default(), notifications: 0, last_notification: 0, ..own.clone() };
+        (is_behind && has_told).then(|| (object.clone(), Patch { memory, scope: Scope::Notifications }))
+    })
 }
 
 /// The file with what `plan` makes of it, and how many objects that concerns; none if it is right as it is.
@@ -99,8 +117,7 @@ fn amended(full: &[u8], plan: impl FnOnce(&Memories) -> Plan) -> Result<Option<(
 mod tests {
     use super::*;
     use book::{Change, Entry, Record};
-    use nagios::memory::States;
-    use nagios::{HostName, Memory, Object};
+    use nagios::HostName;
 
     const FULL: &str = "info {\ncreated=9\n}\nprogram {\nenable_notifications=1\n}\nhost {\nhost_name=web\nhas_been_checked=1\n\
                         current_state=1\nstate_type=1\nlast_check=90\nnotified_on_down=0\ncurrent_notification_number=0\n}\n\
@@ -128,5 +145,21 @@ mod tests {
         assert!(amended.contains("notified_on_down=1\ncurrent_notification_number=3\n"), "{amended}");
         assert!(amended.contains("program {\nenable_notifications=1\n}\n"), "{amended}");
         assert_eq!(super::amended(amended.as_bytes(), of_book).unwrap(), None, "once is enough");
+    }
+
+    #[test]
+    fn a_stopped_core_forgets_what_it_told_of_what_is_over() {
+        let own = FULL.replace(
+            "last_check=90\nnotified_on_down=0\ncurrent_notification_number=0",
+            "last_check=80\nnotified_on_down=1\ncurrent_notification_number=2",
+        );
+        let (objects, amended) =
+            super::amended(own.as_bytes(), |own| plan(&book(), own, Authority::Inherit)).unwrap().unwrap();
+        let amended = String::from_utf8(amended).unwrap();
+        assert!(
+            objects == 1 && amended.contains("last_check=80\nnotified_on_down=0\ncurrent_notification_number=0\n"),
+            "{amended}"
+        );
+        assert_eq!(super::amended(own.as_bytes(), |own| plan(&book(), own, Authority::Union)).unwrap(), None);
     }
 }

@@ -12,7 +12,7 @@
 //!                                           └─▶ recoveries that are owed: their results again
 //! ```
 //!
-//! **Invariant:** notifications are enabled, whatever fails: at the latest [`ENABLED_WITHIN`] after the core took the first part, if
+//! **Invariant:** notifications are enabled, whatever fails: at the latest `ENABLED_WITHIN` after the core took the first part, if
 //! it takes commands. Why it knows nothing then is in the log and in the [`Report`].
 //!
 //! **Invariant:** after a command that silences nothing follows of what enables. What was begun before is called off first.

@@ -1,6 +1,6 @@
 //! One block of a status file, or of a retention file.
 
-use memchr::{memchr, memmem, memrchr};
+use memchr::{memchr, memchr2, memmem, memrchr};
 
 use super::{InfoStatus, ObjectStatus, ProgramStatus};
 use crate::memory::Memory;
@@ -96,12 +96,17 @@ impl<'a> Block<'a> {
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let mut rest = self.lines;
         std::iter::from_fn(move || {
-            while !rest.is_empty() {
-                let (line, others) = rest.split_at(memchr(b'\n', rest).map_or(rest.len(), |end| end + 1));
-                rest = others;
-                let line = first_line(line).trim_ascii_start();
-                if let Some(at) = memchr(b'=', line).filter(|_| line[0] != b'#') {
-                    return Some((&line[..at], &line[at + 1..]));
+            while let Some(at) = memchr2(b'=', b'\n', rest) {
+                let (key, value) = (&rest[..at], &rest[at + 1..]);
+                if rest[at] == b'\n' {
+                    rest = value;
+                    continue;
+                }
+                let end = memchr(b'\n', value).unwrap_or(value.len());
+                rest = value.get(end + 1..).unwrap_or_default();
+                let (key, value) = (key.trim_ascii_start(), &value[..end]);
+                if key.first() != Some(&b'#') {
+                    return Some((key, value.strip_suffix(b"\r").unwrap_or(value)));
                 }
             }
             None
