@@ -59,7 +59,9 @@ enum Command {
     ///         command_line  /usr/bin/understudy verify
     ///     }
     ///
-    /// By way of NRPE: command[check_understudy]=/usr/bin/understudy verify, and check_nrpe -t 60 -u.
+    /// By way of NRPE, and check_nrpe -t 60 -u:
+    ///
+    ///     command[check_understudy]=/usr/bin/understudy verify
     #[command(verbatim_doc_comment)]
     Verify {
         /// What differs at this moment differs: answers at once
