@@ -23,7 +23,7 @@ pub struct PluginOutput(Bytes);
 
 /// Makes outputs that share memory: of many, none is an allocation of its own.
 ///
-/// As long as one of them lives, its neighbours' memory does, [`CHUNK_BYTES`] at most. Who keeps an output for long takes
+/// As long as one of them lives, its neighbours' memory does, `CHUNK_BYTES` at most. Who keeps an output for long takes
 /// [its own copy](PluginOutput::detached).
 #[derive(Debug, Default)]
 pub struct Outputs(BytesMut);
