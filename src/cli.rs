@@ -42,15 +42,17 @@ enum Command {
     },
     /// Says whether this node's core agrees with the one in charge: a plugin for Nagios
     ///
-    /// Compares every host and service of this core with what the other node tells of its own: state, SOFT or HARD and the attempt,
-    /// acknowledgement, downtimes, whether notifications are enabled. What differs for a moment only, because results are on
-    /// their way, does not count; so the answer may take half a minute where something differs.
+    /// Compares every host and service of this core with what the other node tells of its own:
+    /// state, SOFT or HARD and the attempt, acknowledgement, downtimes, whether notifications are
+    /// enabled. What differs for a moment only, because results are on their way, does not count;
+    /// so the answer may take half a minute where something differs.
     ///
-    /// The first line is for people and has performance data; then follows a line for each object that differs. The exit code
-    /// is 0 if all agree, 1 if something differs, and 3 if nothing can be said: no daemon, no book of another node, one that is
-    /// older than five minutes because that node is away, or this node is itself in charge.
+    /// The first line is for people and has performance data; then follows a line for each object
+    /// that differs. The exit code is 0 if all agree, 1 if something differs, and 3 if nothing can
+    /// be said: no daemon, no book of another node, one that is older than five minutes because
+    /// that node is away, or this node is itself in charge.
     ///
-    /// As a check of the standby's core, whose user must be in the group of the daemon's control socket:
+    /// As a check of the standby's core, whose user must be in the group of the control socket:
     ///
     ///     define command {
     ///         command_name  check_understudy

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use book::{Book, Record};
+use book::mirror::Plan;
+use book::{Book, Record, verify};
 use divan::{Bencher, black_box};
 use nagios::status::StatusReader;
 
@@ -57,6 +58,42 @@ fn one_in_thirty_changed(bencher: Bencher) {
         picture += 1;
         out.clear();
         assert_eq!(look(&mut book, &files[picture % 2], 1, &mut out), SERVICES.div_ceil(30));
+    });
+}
+
+/// What people did is looked for beside the book of the other core, which is the same but for a comment on each 100th service.
+#[divan::bench(sample_count = 10)]
+fn remarks_are_compared(bencher: Bencher) {
+    let file = status_file(0, 1);
+    let (mut own, mut wanted) = (Book::default(), Book::default());
+    look(&mut own, &file, 0, &mut Vec::new());
+    let mut comments = file;
+    for service in (0..SERVICES).step_by(100) {
+        write!(
+            comments,
+            "servicecomment {{\n\thost_name=host{}\n\tservice_description=Service {service}\n\tentry_type=1\n\tcomment_id={}\n\
+             \tpersistent=1\n\tentry_time=1\n\texpires=0\n\tauthor=joe\n\tcomment_data=x\n\t}}\n\n",
+            service / 20,
+            service + 1
+        )
+        .expect("a String takes every write");
+    }
+    look(&mut wanted, &comments, 0, &mut Vec::new());
+    bencher.bench_local(|| {
+        let plan = Plan::new(black_box(&wanted), black_box(&own), &Book::default(), 1000);
+        assert_eq!(plan.commands.len(), SERVICES.div_ceil(100));
+    });
+}
+
+/// All that two cores show is compared.
+#[divan::bench(sample_count = 10)]
+fn two_cores_are_compared(bencher: Bencher) {
+    let (mut own, file) = (Book::default(), status_file(0, 1));
+    look(&mut own, &file, 0, &mut Vec::new());
+    let wanted = own.clone();
+    bencher.bench_local(|| {
+        let shown = own.entries().map(|(object, entry)| (object, &entry.memory));
+        assert!(verify::compare(black_box(&wanted), shown).agrees());
     });
 }
 

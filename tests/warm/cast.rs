@@ -15,7 +15,7 @@ use crate::clock::{Moment, now};
 use crate::objects;
 use crate::support::core::Core;
 use crate::support::process::{Running, UNDERSTUDY};
-use crate::support::site::{free_port, run};
+use crate::support::site::{Said, free_port, run};
 use crate::support::standby::{PASSWORD, write_secret};
 use crate::support::wait::until;
 use crate::witness::Witness;
@@ -184,6 +184,12 @@ impl Node {
     #[track_caller]
     pub fn start_daemon(&mut self) {
         self.daemon = daemon(&self.directory);
+    }
+
+    /// What a command says that asks its daemon.
+    pub fn ask(&self, words: &[&str]) -> Said {
+        let (what, arguments) = words.split_first().unwrap();
+        run(understudy(&self.directory, what).args(arguments), b"")
     }
 
     /// What `understudy status` says, for whoever reads a failure.

@@ -36,6 +36,7 @@ mod cast;
 mod clock;
 mod handing_back;
 mod late_standby;
+mod mirroring;
 mod objects;
 mod pair;
 mod plan;

@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 
 use book::verify::{self, Aspect, Report};
 use book::{Book, Entry};
+use nagios::Object;
 use nagios::status::StatusReader;
-use nagios::{HostName, Object, ServiceDescription};
 
 use crate::cast::{Actor, Cast};
 use crate::clock::now;
 use crate::objects::Watched;
+use crate::pair::{Pair, names, object};
 use crate::support::wait::{until, until_within};
 
 /// As promised, for up to 10,000 services.
 const AGREES_WITHIN: Duration = Duration::from_secs(10);
+
+/// A result may be on its way for 20 s; it is looked for every 10 s.
+const MISSED_WITHIN: Duration = Duration::from_secs(50);
 
 /// How many results each object gets: enough for a problem to be HARD, whatever its attempts.
 const RESULTS: u64 = 6;
@@ -41,18 +45,18 @@ fn a_standby_that_was_started_with_nothing_agrees_with_the_master() {
 
 #[test]
 fn a_result_that_went_missing_is_missed() {
-    let mut cast = Cast::enter();
-    check_everything(&mut cast);
-    until("the standby to know the results", || (!lacks_a_result(&cast)).then_some(()));
-    let actor = &cast.standby.actor;
-    // Of the same second, so that the core takes it for its newest result.
-    let host = HostName::try_from("host-03").unwrap();
-    let service = Object::Service(host, ServiceDescription::try_from("service-4").unwrap());
-    let time = book(&actor.core.status_file()).entry(&service).unwrap().memory.last_check;
-    actor.write(&format!("[{time}] PROCESS_SERVICE_CHECK_RESULT;host-03;service-4;0;not the last one\n"));
-    until("the core to show it", || lacks_a_result(&cast).then_some(()));
-    until_within(Duration::from_secs(60), "the result that it lacks", || (!lacks_a_result(&cast)).then_some(()));
-    until("the report", || cast.standby.said().contains("cause=Missing").then_some(()));
+    let mut pair = Pair::new(20);
+    pair.standby.core.start();
+    pair.standby.start_daemon();
+    pair.check_all(|_| Some(0));
+    let is_state = |aspect| matches!(aspect, Aspect::State);
+    pair.wait_until_they_agree(AGREES_WITHIN, is_state);
+    let (host, service) = names(7);
+    // A core takes this for its newest result, whatever it had.
+    let old = now() / 1_000 - 100;
+    pair.standby.write(&format!("[{old}] PROCESS_SERVICE_CHECK_RESULT;{host};{service};1;an old one\n"));
+    pair.standby.shows("the old result", |book| book.entry(&object(7)).is_some_and(|entry| entry.memory.state == 1));
+    pair.wait_until_they_agree(MISSED_WITHIN, is_state);
 }
 
 /// Gives the master's core results of everything, and waits until it has told all that it has to tell.
@@ -96,10 +100,6 @@ fn compare(cast: &Cast) -> Report {
     let (master, standby) = (book(&cast.master.actor.core.status_file()), book(&cast.standby.actor.core.status_file()));
     let shown: Vec<(&Object, &Entry)> = standby.entries().collect();
     verify::compare(&master, shown.iter().map(|(object, entry)| (*object, &entry.memory)))
-}
-
-fn lacks_a_result(cast: &Cast) -> bool {
-    compare(cast).differing.values().any(|difference| difference.aspects.contains(&Aspect::State))
 }
 
 /// What a status file shows; nothing while there is none.

@@ -54,6 +54,10 @@ const LATEST: Moment = 30_000;
 /// In milliseconds: what the cores and this test need at most to do the same thing.
 const IN_TIME: Moment = 1_500;
 
+/// In milliseconds: how early one may come, at most. What is told again falls due at a check, and cores count in whole seconds:
+/// where one of them told the time before on the other side of a second's beginning, it is a round earlier there.
+const EARLIEST: Moment = 4_000 + IN_TIME;
+
 /// How many objects' histories are told.
 const MAX_HISTORIES: usize = 8;
 
@@ -121,7 +125,7 @@ impl Verdict {
 
 /// Takes the notification of the oracle that this one is the same as; gives when that was.
 fn take(expected: &mut BTreeMap<Key, Vec<Moment>>, told: &Told) -> Option<Moment> {
-    let is_same = |due: &Moment| (due.saturating_sub(IN_TIME)..=due + LATEST).contains(&told.at);
+    let is_same = |due: &Moment| (due.saturating_sub(EARLIEST)..=due + LATEST).contains(&told.at);
     let same_key = expected.iter_mut().filter(|(key, _)| told.key.matches(key));
     same_key.filter_map(|(_, times)| Some(times.remove(times.iter().position(is_same)?))).next()
 }

@@ -15,7 +15,7 @@ mod carried;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use book::mirror::{Charge, Mirror, Sight};
 use book::{Authority, Shelf};
@@ -31,6 +31,9 @@ use crate::sides::Sides;
 
 /// How long news of the peer may wait, so that more come together.
 const NEWS_WITHIN: Duration = Duration::from_millis(500);
+
+/// How much longer than a look news wait at least: all of a large core's objects are looked at.
+const RESTS: u32 = 50;
 
 /// How it goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,8 @@ pub(crate) struct Mirroring {
     /// None as long as nobody is known to be the peer.
     beside: Option<Beside>,
     ticket: Option<Ticket>,
+    /// How long the last look took.
+    took: Duration,
 }
 
 /// A mirror beside one peer.
@@ -100,7 +105,7 @@ impl Mirroring {
         core: watch::Receiver<CoreVerdict>,
         status: watch::Sender<Status>,
     ) -> Self {
-        Mirroring { sides, commands, core, status, fresh_after: 0, beside: None, ticket: None }
+        Mirroring { sides, commands, core, status, fresh_after: 0, beside: None, ticket: None, took: Duration::ZERO }
     }
 
     pub(crate) async fn run(mut self) {
@@ -110,7 +115,7 @@ impl Mirroring {
             tokio::select! {
                 Ok(()) = pictures.changed() => {}
                 Ok(()) = news.changed() => {
-                    tokio::time::sleep(NEWS_WITHIN).await;
+                    tokio::time::sleep(NEWS_WITHIN.max(RESTS * self.took)).await;
                     news.mark_unchanged();
                 }
                 Ok(()) = self.core.changed() => {}
@@ -127,17 +132,21 @@ impl Mirroring {
             return;
         }
         let Some(beside) = self.beside().await else {
-            self.tell(|status| *status = Status { told: status.told, ..Status::default() });
+            // There is nothing to be told.
+            self.tell(|status| *status = Status { told: status.told, is_settled: true, ..Status::default() });
             return;
         };
         let (sides, fresh_after) = (self.sides.clone(), self.fresh_after);
         let looking = tokio::task::spawn_blocking(move || {
             let mut beside = beside;
+            let began = Instant::now();
             let seen = beside.look(&sides, fresh_after);
+            let took = began.elapsed();
             beside.keep();
-            (beside, seen)
+            (beside, seen, took)
         });
-        let Ok((beside, seen)) = looking.await else { return };
+        let Ok((beside, seen, took)) = looking.await else { return };
+        self.took = took;
         let carried = beside.mirror.carried().len();
         let is_settled = seen.is_settled && seen.commands.is_empty();
         if !seen.commands.is_empty() {
@@ -162,7 +171,7 @@ impl Mirroring {
         let file = carried::path(&self.sides.settings.state_directory, &peer);
         let reading = tokio::task::spawn_blocking(move || {
             let carried = carried::read(&file);
-            let mirror = Mirror::new(carried.unwrap_or_default(), unix_now());
+            let mirror = Mirror::new(carried, unix_now());
             Beside { peer, mirror, file, is_file_in_trouble: false }
         });
         reading.await.ok()

@@ -31,6 +31,7 @@ use tokio::task::JoinSet;
 
 pub use machine::{Behind, Cause, Ending, Obstacle, Report};
 
+use crate::mirroring;
 use crate::shelves::Answers;
 use crate::sides::Sides;
 use crate::warmth::Thermometer;
@@ -57,6 +58,8 @@ pub(crate) struct Inputs {
     pub(crate) requests: mpsc::Receiver<oneshot::Sender<Report>>,
     /// How this node's core is.
     pub(crate) core: watch::Receiver<CoreVerdict>,
+    /// Whether it shows what people did on the other one.
+    pub(crate) mirroring: watch::Receiver<mirroring::Status>,
 }
 
 /// What comes out.
@@ -123,6 +126,7 @@ impl Running {
             while let Some(action) = self.resync.poll_action() {
                 self.carry_out(action).await;
             }
+            self.thermometer.handle_remarks(inputs.mirroring.borrow().is_settled);
             let warmth = self.thermometer.warmth(Instant::now());
             self.outputs.warmth.send_if_modified(|known| std::mem::replace(known, warmth) != warmth);
             let tick = if self.resync.is_busy() { TICK } else { IDLE_TICK };
@@ -241,6 +245,8 @@ impl Running {
                 let patches = blocking(move || sides.compare(patches).unwrap_or_default()).await;
                 tracing::debug!(objects = patches.len(), "the core is given what the other node remembers");
                 let (count, given) = (patches.len(), (!patches.is_empty()).then(|| (self.give)(patches)));
+                // What is still given of an earlier one concerns nobody any more.
+                self.giving = JoinSet::new();
                 self.giving.spawn(async move {
                     match given {
                         Some(given) => given.await.map(|()| count),

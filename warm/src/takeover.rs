@@ -12,7 +12,7 @@
 //!                                           └─▶ recoveries that are owed: their results again
 //! ```
 //!
-//! **Invariant:** notifications are enabled, whatever fails: at the latest [`ENABLED_WITHIN`] after the core took the first part, if
+//! **Invariant:** notifications are enabled, whatever fails: at the latest `ENABLED_WITHIN` after the core took the first part, if
 //! it takes commands. Why it knows nothing then is in the log and in the [`Report`].
 //!
 //! **Invariant:** after a command that silences nothing follows of what enables. What was begun before is called off first.
@@ -44,7 +44,7 @@ use knowledge::Before;
 pub use report::{Ending, Report};
 
 /// After how long notifications are enabled without a memory.
-const ENABLED_WITHIN: Duration = Duration::from_secs(8);
+pub const ENABLED_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long take-overs that go on may take to their end when the daemon is stopped.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Whether this node's core agrees with the book of the one in charge.
 //!
 //! Both cores write their status files some seconds apart, and results are on their way from one to the other. So what differs
-//! counts only if it [differs](Patience) for as long as that takes, each time that somebody looks.
+//! counts only if it differs for as long as that takes, each time that somebody looks.
 //!
 //! What the other core has told contacts, and this one not, is no difference while this core does not notify: it is given that
 //! when it takes over. How many objects that concerns is told.

@@ -72,7 +72,11 @@ impl Warm {
         let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring);
         let mut tasks = JoinSet::new();
         tasks.spawn(mirror.run());
-        tasks.spawn(resyncing.run(resync::Inputs { requests: asked, core: core_verdict }));
+        tasks.spawn(resyncing.run(resync::Inputs {
+            requests: asked,
+            core: core_verdict,
+            mirroring: mirroring.clone(),
+        }));
         let patience = Arc::default();
         Self { sides, core, warmth, last_resync, mirroring, patience, requests, taking_over, tasks }
     }

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! the daemon begins, the core is gone ─▶ Cold, for as long as it is gone
-//! the core was started, or a peer whose memory counts connected ─▶ Cold ─ resynchronised, or COLD_AT_MOST ─▶ Warm
+//! the core was started, or a peer whose memory counts connected ─▶ Cold ─ resynchronised, and told what people did on the
+//!                                                                       other core; or COLD_AT_MOST ─▶ Warm
 //! ```
 
 use std::time::{Duration, Instant};
@@ -19,14 +20,14 @@ pub struct Thermometer(State);
 #[derive(Clone, Copy, Debug)]
 enum State {
     Gone,
-    Cold { since: Instant },
+    Cold { since: Instant, is_resynced: bool },
     Warm,
 }
 
 impl Thermometer {
     /// Of a daemon that begins at `now`: whatever it was before, nobody has looked.
     pub fn new(now: Instant) -> Self {
-        Self(State::Cold { since: now })
+        Self(State::Cold { since: now, is_resynced: false })
     }
 
     /// The core does not run.
@@ -36,19 +37,28 @@ impl Thermometer {
 
     /// The core was started.
     pub fn handle_core_started(&mut self, now: Instant) {
-        self.0 = State::Cold { since: now };
+        self.0 = State::Cold { since: now, is_resynced: false };
     }
 
     /// A peer whose memory counts has connected.
     pub fn handle_contact(&mut self, now: Instant) {
-        if matches!(self.0, State::Warm) {
-            self.0 = State::Cold { since: now };
+        match &mut self.0 {
+            State::Gone => {}
+            State::Cold { is_resynced, .. } => *is_resynced = false,
+            State::Warm => self.handle_core_started(now),
         }
     }
 
     /// The core is up to date, or nothing more can be done for it.
     pub fn handle_resynced(&mut self) {
-        if matches!(self.0, State::Cold { .. }) {
+        if let State::Cold { is_resynced, .. } = &mut self.0 {
+            *is_resynced = true;
+        }
+    }
+
+    /// Whether the core shows what people did on the other one.
+    pub fn handle_remarks(&mut self, are_settled: bool) {
+        if are_settled && matches!(self.0, State::Cold { is_resynced: true, .. }) {
             self.0 = State::Warm;
         }
     }
@@ -56,7 +66,7 @@ impl Thermometer {
     /// What heartbeats say at `now`.
     pub fn warmth(&self, now: Instant) -> Warmth {
         match self.0 {
-            State::Cold { since } if now < since + COLD_AT_MOST => Warmth::Cold,
+            State::Cold { since, .. } if now < since + COLD_AT_MOST => Warmth::Cold,
             State::Gone => Warmth::Cold,
             State::Cold { .. } | State::Warm => Warmth::Warm,
         }
@@ -65,7 +75,7 @@ impl Thermometer {
     /// When that changes by itself.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.0 {
-            State::Cold { since } => Some(since + COLD_AT_MOST),
+            State::Cold { since, .. } => Some(since + COLD_AT_MOST),
             State::Gone | State::Warm => None,
         }
     }
@@ -80,16 +90,28 @@ mod tests {
         let now = Instant::now();
         let mut thermometer = Thermometer::new(now);
         assert_eq!(thermometer.warmth(now), Warmth::Cold);
+        thermometer.handle_remarks(true);
+        assert_eq!(thermometer.warmth(now), Warmth::Cold, "it is not resynchronised");
         thermometer.handle_resynced();
+        thermometer.handle_remarks(false);
+        assert_eq!(thermometer.warmth(now), Warmth::Cold, "what people did is missing");
+        thermometer.handle_remarks(true);
         assert_eq!(thermometer.warmth(now), Warmth::Warm);
+        thermometer.handle_remarks(false);
+        assert_eq!(thermometer.warmth(now), Warmth::Warm, "what comes later comes later");
         thermometer.handle_contact(now);
         assert_eq!(thermometer.warmth(now), Warmth::Cold);
+        thermometer.handle_resynced();
+        thermometer.handle_contact(now);
+        thermometer.handle_remarks(true);
+        assert_eq!(thermometer.warmth(now), Warmth::Cold, "it is told everything again");
         thermometer.handle_resynced();
         thermometer.handle_core_gone();
         thermometer.handle_resynced();
         assert_eq!(thermometer.warmth(now + 10 * COLD_AT_MOST), Warmth::Cold, "there is no core");
         thermometer.handle_core_started(now);
         thermometer.handle_resynced();
+        thermometer.handle_remarks(true);
         assert_eq!(thermometer.warmth(now), Warmth::Warm);
     }
 

@@ -17,13 +17,13 @@ pub(super) fn path(state_directory: &Path, peer: &NodeName) -> PathBuf {
     shelves::directory(state_directory).join(shelves::file_name(peer, EXTENSION))
 }
 
-/// What an earlier run has carried over; an empty book if that cannot be read, and none if there was no such run.
-pub(super) fn read(path: &Path) -> Option<Book> {
+/// What an earlier run has carried over; nothing if that cannot be read.
+pub(super) fn read(path: &Path) -> Book {
     let stored = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Book::default(),
         opened => opened.map_err(stored::ReadError::from).and_then(stored::read),
     };
-    Some(match stored {
+    match stored {
         Ok(stored) => stored.shelf.into_book(),
         Err(error) => {
             tracing::warn!(
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path) -> Option<Book> {
             );
             Book::default()
         }
-    })
+    }
 }
 
 /// Replaces it. Blocks on the disk.

@@ -49,12 +49,12 @@ fn what_was_carried_over_outlives_the_daemon() {
     std::fs::create_dir(directory.path().join("books")).unwrap();
     let peer = NodeName::try_from("m").unwrap();
     let path = carried::path(directory.path(), &peer);
-    assert!(carried::read(&path).is_none());
+    assert!(carried::read(&path).is_empty());
     let mut book = book::Book::default();
     let object = nagios::Object::Host(nagios::HostName::try_from("a").unwrap());
     book.apply(book::Record::Whole(object.clone(), book::Change::whole(&book::Entry::default()))).unwrap();
     carried::write(&path, &peer, &book).unwrap();
-    assert!(carried::read(&path).unwrap().entry(&object).is_some());
+    assert!(carried::read(&path).entry(&object).is_some());
     std::fs::write(&path, "x").unwrap();
-    assert!(carried::read(&path).unwrap().is_empty(), "it is damaged");
+    assert!(carried::read(&path).is_empty(), "it is damaged");
 }
