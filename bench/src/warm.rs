@@ -88,9 +88,9 @@ impl Pair {
         let directory = tempfile::tempdir()?;
         let [at_master, at_standby] = ["master-core", "standby-core"].map(|name| directory.path().join(name));
         let mut master = Nagios4::start_with(&at_master, RESULTS, &format!("{SETTINGS}enable_notifications=1\n"))?;
-        tell(&[&master], |number| (number % PROBLEM != 0).then_some(0))?;
+        tell(&[&master], |number| (!number.is_multiple_of(PROBLEM)).then_some(0))?;
         for _ in 0..ATTEMPTS {
-            tell(&[&master], |number| (number % PROBLEM == 0).then_some(2))?;
+            tell(&[&master], |number| number.is_multiple_of(PROBLEM).then_some(2))?;
         }
         wait_until_told(&mut master, PROBLEMS)?;
         let mut standby = Nagios4::start_with(&at_standby, RESULTS, &format!("{SETTINGS}enable_notifications=0\n"))?;
@@ -108,7 +108,9 @@ impl Pair {
         let (begin, before) = (Instant::now(), self.sender.processor_time()?);
         for file in 0..FILES {
             let first = usize::try_from(file)?;
-            tell(&[&self.master], |number| (number % CHANGING == first && number % PROBLEM != 0).then_some(0))?;
+            tell(&[&self.master], |number| {
+                (number % CHANGING == first && !number.is_multiple_of(PROBLEM)).then_some(0)
+            })?;
             std::thread::sleep((INTERVAL * (file + 1)).saturating_sub(begin.elapsed()));
         }
         Ok((self.sender.processor_time()? - before).div_duration_f64(begin.elapsed()))

@@ -257,7 +257,7 @@ fn configuration(services: usize) -> String {
                   notification_interval 0\n contacts admin\n";
     for number in 0..services {
         let (host, service) = names(number);
-        if number % SERVICES_PER_HOST == 0 {
+        if number.is_multiple_of(SERVICES_PER_HOST) {
             writeln!(text, "define host {{\n host_name {host}\n address 127.0.0.1\n max_check_attempts 3\n{common}}}")
                 .unwrap();
         }
