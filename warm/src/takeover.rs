@@ -44,7 +44,7 @@ use knowledge::Before;
 pub use report::{Ending, Report};
 
 /// After how long notifications are enabled without a memory.
-pub const ENABLED_WITHIN: Duration = Duration::from_secs(8);
+const ENABLED_WITHIN: Duration = Duration::from_secs(8);
 
 /// How long take-overs that go on may take to their end when the daemon is stopped.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
