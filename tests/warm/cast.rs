@@ -24,6 +24,10 @@ use crate::witness::Witness;
 const SETTINGS: &str = "retain_state_information=1\nretention_update_interval=60\nlog_notifications=1\n\
                         log_external_commands=1\nlog_passive_checks=1\nenable_flap_detection=0\n";
 
+/// What a core has that checks by itself. No object here is checked so; but Nagios notifies of hosts that are down also when it
+/// finds that it is not to check them.
+const CHECKING: &str = "execute_service_checks=1\nexecute_host_checks=1\n";
+
 /// A core, and what it has logged.
 pub struct Actor {
     pub name: &'static str,
@@ -59,7 +63,7 @@ impl Cast {
         let addresses = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let role = "role = \"standby\"\ninterval = \"1s\"\nsuccesses_to_hand_back = 2\n\
                     [failover.heartbeat]\nnode = \"master\"\n";
-        let oracle = Actor::new(directory.path(), "oracle", "enable_notifications=1\n");
+        let oracle = Actor::new(directory.path(), "oracle", &format!("{CHECKING}enable_notifications=1\n"));
         let standby = Node::start(directory.path(), ["standby", "master"], addresses, role);
         let [of_standby, of_master] = addresses;
         let role = "role = \"master\"\n";
@@ -133,7 +137,10 @@ impl Node {
     #[track_caller]
     fn start(directory: &Path, [name, peer]: [&'static str; 2], [own, other]: [SocketAddr; 2], role: &str) -> Self {
         let path = directory.join(name);
-        let settings = sender::perfdata::template::core_configuration(&path.join("perfdata.fifo"));
+        let mut settings = sender::perfdata::template::core_configuration(&path.join("perfdata.fifo"));
+        if name == "master" {
+            settings += CHECKING;
+        }
         let mut actor = Actor::new(directory, name, &settings);
         fs::create_dir_all(path.join("state")).unwrap();
         write_secret(

@@ -22,6 +22,9 @@ const AWAY: Duration = Duration::from_secs(90);
 /// How long after a hand-back nothing is on its way any more.
 const SETTLED: Duration = Duration::from_secs(6);
 
+/// The comment with which the oracle shows that it has done all that it was given.
+pub const THE_END: &str = "the end";
+
 /// How many bytes are written at once: the core reads them in one piece.
 const MAX_WRITE: usize = 4_000;
 
@@ -82,10 +85,10 @@ pub fn play(cast: &mut Cast, plan: &Plan) {
 
 /// Waits until the oracle has done what it was given, and all workers are done.
 fn finish(cast: &mut Cast) {
-    cast.oracle.write(&format!("[{}] ADD_HOST_COMMENT;host-00;0;test;the end\n", now() / 1_000));
+    cast.oracle.write(&format!("[{}] ADD_HOST_COMMENT;host-00;0;test;{THE_END}\n", now() / 1_000));
     crate::support::wait::until("the oracle's end", || {
         cast.oracle.witness.poll();
-        cast.oracle.witness.lines.iter().any(|line| line.text.ends_with("test;the end")).then_some(())
+        cast.oracle.witness.lines.iter().any(|line| line.text.ends_with(THE_END)).then_some(())
     });
     cast.poll();
 }

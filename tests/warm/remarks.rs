@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::cast::{Actor, Cast};
+use crate::play::THE_END;
 
 /// How long the silent core may take to show what people did on the other one.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -34,7 +35,8 @@ fn remarks(actor: &Actor) -> Remarks {
     let shown = std::fs::read_to_string(actor.core.status_file()).unwrap_or_default();
     for block in shown.split("\n\n") {
         let field = |name: &str| block.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
-        let Some(text) = field("comment_data").or_else(|| field("comment")) else { continue };
+        let text = field("comment_data").or_else(|| field("comment")).filter(|text| *text != THE_END);
+        let Some(text) = text else { continue };
         let kind = block.trim_start().split(' ').next().unwrap_or_default();
         let is_own = kind.ends_with("comment") && field("entry_type") != Some("1");
         if is_own || !(kind.ends_with("comment") || kind.ends_with("downtime")) {
