@@ -100,6 +100,7 @@ impl Pair {
         let sender = run(directory.path(), "master.toml", &master_config(directory.path(), &master, port))?;
         let status = standby.path("status.dat");
         standby.wait_for("the standby knows every service", || Ok(checked(&status)? == SERVICES))?;
+        wait_until_told(&mut standby, PROBLEMS)?;
         Ok(Pair { master, standby, sender, receiver, directory })
     }
 
@@ -136,9 +137,7 @@ impl Pair {
             Ok(fs::read_to_string(&log)?.contains("EXTERNAL COMMAND: ENABLE_NOTIFICATIONS"))
         })?;
         let took = enabled.get() - begin;
-        let status = self.standby.path("status.dat");
-        self.standby
-            .wait_for("the standby's core remembers what was told", || Ok(notified(&status)? == SERVICES / PROBLEM))?;
+        wait_until_told(&mut self.standby, 2 * PROBLEMS)?;
         // What it reads, it reads before it enables; what it saves, before that.
         let pause = watch.end()?;
         self.receiver.terminate()?;
@@ -194,7 +193,7 @@ fn tell(cores: &[&Nagios4], code: impl Fn(usize) -> Option<u8>) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a core shows that somebody was told of so many problems.
+/// Waits until a core shows that somebody was told of so many problems, by itself or by what it was given.
 fn wait_until_told(core: &mut Nagios4, problems: usize) -> Result<()> {
     let status = core.path("status.dat");
     core.wait_for("all notifications are known", || Ok(notified(&status)? == problems))

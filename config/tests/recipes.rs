@@ -40,6 +40,14 @@ fn the_recipes_for_failover_are_complete() {
         }
     }
     assert_eq!(read, 3, "a master, and a standby for each scenario");
+    for role in ["master", "standby"] {
+        let table = |marked: &str| -> toml::Table {
+            blocks.iter().find(|block| block.marked == marked).unwrap().text.parse().unwrap()
+        };
+        let mut node = table(role);
+        merge(&mut node, table(&format!("also on the {role}")));
+        read_beside(&node.to_string(), "");
+    }
     let unmarked = blocks.iter().filter(|block| block.marked.is_empty()).count();
     assert_eq!(unmarked, 0, "what is not marked is not tested");
 }
