@@ -276,7 +276,7 @@ impl Running {
 
     fn finish(&mut self, report: Report) {
         if report.ending != Ending::NotNeeded(Obstacle::NoCore) {
-            self.thermometer.handle_resynced();
+            self.thermometer.handle_resynced(Instant::now());
         }
         report.log();
         if report.cause == Cause::Order {
