@@ -1,6 +1,6 @@
 //! A check result that the sender's core shows, for a receiver that asked for it.
 //!
-//! The layout is in ARCHITECTURE.md, "Frames". Unlike a [`ResultFrame`](super::ResultFrame) it is no news, so that it has
+//! The layout is in ARCHITECTURE.md, "Frames". Unlike a [`ResultFrame`] it is no news, so that it has
 //! no number, uses no credit, and is not acknowledged.
 //!
 //! **Invariant:** nothing is copied when one is read.
@@ -8,7 +8,7 @@
 use super::frame::{HEADER_BYTES, MAX_FRAME_BYTES, SHOWN, put_header};
 use super::packet::{self, Packet};
 use super::wire::Reader;
-use super::{CheckType, StateType};
+use super::{CheckType, ResultFrame, StateType};
 
 /// One without its packet.
 const FIXED_BYTES: usize = 8 + 1 + 1 + 4;
@@ -72,6 +72,15 @@ impl<'a> ShownFrame<'a> {
 
     fn packet(&self) -> Packet<'a> {
         Packet { code: self.code, host: self.host, service: self.service, output: self.output }
+    }
+}
+
+/// What is told of a result wherever it comes from; without its number and origin.
+impl<'a> From<&ResultFrame<'a>> for ShownFrame<'a> {
+    #[inline]
+    fn from(result: &ResultFrame<'a>) -> Self {
+        let ResultFrame { check_time_us, state_type, check_type, attempt, code, host, service, output, .. } = *result;
+        ShownFrame { check_time_us, state_type, check_type, attempt, code, host, service, output }
     }
 }
 

@@ -301,23 +301,9 @@ impl Welcomed {
     }
 
     fn take_shown(&mut self, frame: &ShownFrame<'_>, now: Timestamp) -> Result<(), Dropped> {
-        let ShownFrame { check_time_us, state_type, check_type, attempt, code, host, service, output } = *frame;
-        let (sequence, origin) = (0, &b""[..]);
-        let frame = ResultFrame {
-            sequence,
-            check_time_us,
-            state_type,
-            check_type,
-            attempt,
-            origin,
-            code,
-            host,
-            service,
-            output,
-        };
-        let result =
-            Attributed { result: check_result(&frame, now, &mut self.outputs)?, origin: self.origins.of(origin)? };
-        let has_room = self.shown.push(result, host.len() + service.len() + output.len());
+        let result = check_result(frame, now, &mut self.outputs)?;
+        let result = Attributed { result, origin: self.origins.of(b"")? };
+        let has_room = self.shown.push(result, frame.host.len() + frame.service.len() + frame.output.len());
         has_room.then_some(()).ok_or(Dropped::NoRoom)
     }
 
@@ -330,13 +316,13 @@ impl Welcomed {
         if frame.origin == own_name.as_bytes() {
             return Err(Dropped::Own);
         }
-        let result = check_result(frame, now, &mut self.outputs)?;
+        let result = check_result(&frame.into(), now, &mut self.outputs)?;
         Ok(Attributed { result, origin: self.origins.of(frame.origin)? })
     }
 }
 
 /// The result in a frame. A check time that this node's clock has not reached yet is now.
-fn check_result(frame: &ResultFrame<'_>, now: Timestamp, outputs: &mut Outputs) -> Result<CheckResult, NameError> {
+fn check_result(frame: &ShownFrame<'_>, now: Timestamp, outputs: &mut Outputs) -> Result<CheckResult, NameError> {
     let host = HostName::try_from(frame.host)?;
     let object = if frame.service.is_empty() {
         Object::Host(host)
