@@ -38,11 +38,12 @@ pub struct Activity {
 }
 
 /// Whose memory counts for a core that does not notify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Authority {
     /// The peer's, as [`inherit`](crate::inherit::inherit) has it.
     Inherit,
     /// This core's own.
+    #[default]
     Nothing,
     /// Both, as [`inherit_union`](crate::inherit::inherit_union) has it.
     Union,

@@ -11,6 +11,10 @@
 //! **Invariant:** what the log told is not taken back by a status file that was written in the same second or before, and is not
 //! counted again if it comes after a status file that knows of it.
 //!
+//! **Invariant:** of a problem that somebody was told of, and that ended while the core did not notify, the states that were
+//! notified and the number of notifications stay in the book: its recovery is owed. They go when somebody is told of it, when the
+//! object has another problem, and when the core notifies again.
+//!
 //! **Invariant:** records that are applied in their order make the same book. Whoever missed one gets [`Book::whole`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,6 +64,8 @@ struct Page {
 struct Picture {
     number: u64,
     created: i64,
+    /// Whether the core did not notify then. It says so before it shows any object.
+    is_silent: bool,
     /// How many objects it has shown so far.
     objects: usize,
     remarks: BTreeMap<Object, (Vec<Comment>, Vec<Downtime>)>,
@@ -71,6 +77,8 @@ pub struct Shown(Content);
 
 #[derive(Clone, Debug)]
 enum Content {
+    /// Whether the core notifies.
+    Program(Option<bool>),
     Memory(Object, Memory),
     Comment(Object, Comment),
     Downtime(Object, Downtime),
@@ -90,7 +98,7 @@ pub enum ApplyError {
 }
 
 impl Shown {
-    /// What `block` shows; none if it is about no object.
+    /// What `block` shows; none if the book has no use for it.
     pub fn of(block: &Block<'_>) -> Option<Self> {
         let content = match block.kind() {
             BlockKind::Host | BlockKind::Service => {
@@ -102,7 +110,8 @@ impl Shown {
             BlockKind::HostDowntime | BlockKind::ServiceDowntime => {
                 block.downtime().zip(block.object().ok()).map(|(downtime, object)| Content::Downtime(object, downtime))
             }
-            BlockKind::Info | BlockKind::Program | BlockKind::Contact | BlockKind::Other => return None,
+            BlockKind::Program => Some(Content::Program(block.program_status()?.enable_notifications())),
+            BlockKind::Info | BlockKind::Contact | BlockKind::Other => return None,
         };
         Some(Self(content.unwrap_or(Content::Nameless)))
     }
@@ -189,6 +198,10 @@ impl Book {
     /// Takes what a block of it shows. Hosts and services give their record at once, comments and downtimes at the end.
     pub fn handle_shown(&mut self, shown: Shown) -> Option<Record> {
         match shown.0 {
+            Content::Program(notifies) => {
+                self.picture.is_silent = notifies == Some(false);
+                None
+            }
             Content::Memory(object, memory) => self.handle_memory(object, memory),
             Content::Comment(object, comment) => {
                 let (comments, _) = self.picture.remarks.entry(object).or_default();
@@ -292,7 +305,7 @@ impl Book {
             self.picture.objects += usize::from(page.picture != self.picture.number);
             page.picture = self.picture.number;
             page.shown_at = self.picture.created;
-            let new = Entry { memory: page.reconcile(shown, self.picture.created), ..Entry::default() };
+            let new = Entry { memory: page.reconcile(shown, &self.picture), ..Entry::default() };
             let old = Entry { memory: std::mem::take(&mut page.entry.memory), ..Entry::default() };
             let change = Change::between(&old, &new);
             page.entry.memory = new.memory;
@@ -344,8 +357,8 @@ impl Page {
         self.told_at = told.time;
     }
 
-    /// What a status file of `created` shows, together with what the log has told.
-    fn reconcile(&self, mut shown: Memory, created: i64) -> Memory {
+    /// What a status file shows, together with what the log has told.
+    fn reconcile(&self, mut shown: Memory, &Picture { created, is_silent, .. }: &Picture) -> Memory {
         let known = &self.entry.memory;
         if self.told_at >= created {
             (shown.notified_on, shown.notifications) = (known.notified_on, known.notifications);
@@ -360,13 +373,19 @@ impl Page {
             // The file implies the present state only; of earlier ones of the same problem the log told.
             let implied = if known.notified_on.is_empty() { shown.notified_on } else { States::default() };
             shown.notified_on = known.notified_on.union(implied);
+        } else if is_silent && !shown.is_problem() {
+            (shown.notified_on, shown.notifications) = (known.notified_on, known.notifications);
         }
         shown
     }
 }
 
-/// The log tells of what a status file has counted already: of a problem that lasts, it knows the earlier states.
+/// The log tells of what a status file has counted already: of a problem that lasts, it knows the earlier states, and of one that is
+/// over, that somebody was told.
 fn recall(told: &Notification<'_>, memory: &mut Memory) {
+    if told.kind == NotificationKind::Recovery && !memory.is_problem() {
+        (memory.notifications, memory.notified_on) = (0, States::default());
+    }
     let lasts = memory.is_problem() && memory.notifications > 0 && memory.last_times[0] <= told.time;
     if lasts && told.kind == NotificationKind::Problem {
         memory.notified_on = memory.notified_on.union(States::only(told.state));

@@ -69,8 +69,8 @@ const ENABLE: &[ModeCommand] = &[ModeCommand::EnableNotifications];
 fn taking(flavour: Flavour, enables: bool) -> &'static [ModeCommand] {
     use ModeCommand::{EnableNotifications, ReadStateInformation, SaveStateInformation, SyncStateInformation};
     match (flavour, enables) {
-        (Flavour::Icinga1, true) => &[SyncStateInformation, EnableNotifications],
-        (Flavour::Icinga1, false) => &[SyncStateInformation],
+        (Flavour::Icinga1, true) => &[SyncStateInformation, SaveStateInformation, EnableNotifications],
+        (Flavour::Icinga1, false) => &[SyncStateInformation, SaveStateInformation],
         (Flavour::Nagios3 | Flavour::Nagios4 | Flavour::Naemon | Flavour::Icinga2, true) => {
             &[ReadStateInformation, SaveStateInformation, EnableNotifications]
         }

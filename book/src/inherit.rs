@@ -9,14 +9,15 @@
 //! | the same, of which the log told more | problem that somebody was told of | fine | the state itself: its result was lost |
 //! | this core's | problem | problem | notifications; an acknowledgement if it outlives the change of state |
 //! | this core's | problem that somebody was told of | fine | the state itself, so that the recovery can be told: inject the result again |
+//! | any | fine, and nobody was told so: a recovery that is owed | fine | the same |
 //! | the book's | | | nothing yet: [`Inheritance::Behind`] |
 //!
 //! After a partition in which both were active, the two memories are joined ([`union`]): notified is what either notified,
 //! numbers and times are the greater ones, and states are those of the newer result.
 
-use nagios::Flavour;
-use nagios::memory::{Acknowledgement, Memory};
+use nagios::memory::{Acknowledgement, Memory, States};
 use nagios::retention::{Patch, Scope};
+use nagios::{Flavour, StateType};
 
 /// What is to be done with one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,9 @@ pub fn inherit(book: &Memory, own: &Memory) -> Inheritance {
     }
     let same_result = own.last_check == book.last_check && own.state == book.state;
     match (book.is_problem(), own.is_problem()) {
+        (false, false) if owes_recovery(book) => {
+            Inheritance::RecoveryOwed(Patch { memory: end_untold(book, own), scope: Scope::State })
+        }
         (_, _) if same_result => patch(heir_of_result(book, own), own, Scope::Course),
         (true, true) => patch(heir_of_problem(book, own), own, Scope::Notifications),
         (true, false) if !book.notified_on.is_empty() => {
@@ -65,6 +69,25 @@ pub fn inherit_union(book: &Memory, own: &Memory) -> Inheritance {
     patch(Memory { flapping: own.flapping, ..union(book, own) }, own, Scope::Notifications)
 }
 
+/// Whether somebody was told of the problem that is over, and nobody that it is. Of the core that this node runs, the book
+/// knows that better than the core itself, which has forgotten it.
+fn owes_recovery(book: &Memory) -> bool {
+    !book.is_problem() && !book.notified_on.is_empty()
+}
+
+/// The problem as it was told, for a core that is to tell its end.
+fn end_untold(book: &Memory, own: &Memory) -> Memory {
+    let state = (1..=3).rev().find(|state| book.notified_on.contains(*state)).unwrap_or(book.state);
+    Memory {
+        state,
+        last_hard_state: state,
+        state_type: StateType::Hard,
+        flapping: own.flapping,
+        last_check: own.last_check,
+        ..book.clone()
+    }
+}
+
 /// Whether a core that shows `own` has taken what it was given, or has gone on from there.
 pub fn is_taken(given: &Memory, own: &Memory) -> bool {
     // A result that came since may have changed everything, and a notification its number.
@@ -77,6 +100,10 @@ pub fn is_taken(given: &Memory, own: &Memory) -> bool {
 pub fn union(a: &Memory, b: &Memory) -> Memory {
     let (older, newer) = if a.last_check > b.last_check { (b, a) } else { (a, b) };
     let mut memory = newer.clone();
+    if owes_recovery(newer) {
+        // Whoever of the two notifies now may have told it.
+        (memory.notified_on, memory.notifications) = (States::default(), 0);
+    }
     memory.last_notification = older.last_notification.max(newer.last_notification);
     if !newer.is_problem() || !older.is_problem() {
         // What somebody was told of a problem that is over, or was not seen by the other, concerns nobody.
@@ -130,7 +157,11 @@ fn outliving(older: &Memory, newer: &Memory) -> Option<Acknowledgement> {
 }
 
 fn patch(heir: Memory, own: &Memory, scope: Scope) -> Inheritance {
-    let told = |memory: &Memory| (memory.notified_on, memory.notifications, memory.acknowledgement);
+    let told = |memory: &Memory| {
+        // Of a recovery that is owed the core knows nothing any more.
+        let told = if owes_recovery(memory) { Default::default() } else { (memory.notified_on, memory.notifications) };
+        (told, memory.acknowledgement)
+    };
     let course = |memory: &Memory| (memory.soft_attempt(), memory.last_hard_state);
     // Of a problem it matters when it began, for delays and escalations, and when somebody was told.
     let times = |memory: &Memory| (memory.last_times[0], memory.last_state_change, memory.last_hard_state_change);
@@ -146,7 +177,6 @@ fn patch(heir: Memory, own: &Memory, scope: Scope) -> Inheritance {
 mod tests {
     use super::*;
     use crate::entry::tests::entry;
-    use nagios::memory::States;
     use proptest::prelude::*;
 
     fn at(last_check: i64, state: u8) -> Memory {
@@ -198,6 +228,20 @@ mod tests {
         assert_eq!((patch.scope, patch.memory.state, patch.memory.last_check), (Scope::State, 2, 101));
         assert_eq!(inherit(&at(100, 2), &at(101, 0)), Inheritance::Nothing, "nobody was told of the problem");
         assert_eq!(inherit(&at(100, 0), &at(101, 2)), Inheritance::Nothing, "the problem is new");
+    }
+
+    #[test]
+    fn a_recovery_that_no_core_told_is_owed_until_the_next_problem() {
+        let over = Memory { state: 0, acknowledgement: None, ..told(at(100, 2)) };
+        for last_check in [100, 101] {
+            let Inheritance::RecoveryOwed(patch) = inherit(&over, &at(last_check, 0)) else { panic!("it is owed") };
+            let Patch { memory, scope } = patch;
+            assert_eq!((scope, memory.state, memory.last_check), (Scope::State, 2, last_check));
+            assert_eq!((memory.notified_on, memory.notifications), (States::only(2), 3));
+        }
+        assert_eq!(inherit(&over, &at(101, 1)), Inheritance::Nothing, "the problem is another one");
+        assert_eq!(inherit(&at(100, 0), &over), Inheritance::Nothing, "the other one has told it");
+        assert_eq!(inherit_union(&over, &at(100, 0)), Inheritance::Nothing);
     }
 
     #[test]

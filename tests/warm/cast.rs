@@ -59,15 +59,20 @@ impl Cast {
     /// Starts everything. When this returns, the master notifies.
     #[track_caller]
     pub fn enter() -> Self {
+        Cast::connected(|listener| listener)
+    }
+
+    /// The same, where `way` says at which address each node finds the other one's listener.
+    #[track_caller]
+    pub fn connected(mut way: impl FnMut(SocketAddr) -> SocketAddr) -> Self {
         let directory = TempDir::new().unwrap();
-        let addresses = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
+        let [of_standby, of_master] = [(); 2].map(|()| SocketAddr::from(([127, 0, 0, 1], free_port())));
         let role = "role = \"standby\"\ninterval = \"1s\"\nsuccesses_to_hand_back = 2\n\
                     [failover.heartbeat]\nnode = \"master\"\n";
         let oracle = Actor::new(directory.path(), "oracle", &format!("{CHECKING}enable_notifications=1\n"));
-        let standby = Node::start(directory.path(), ["standby", "master"], addresses, role);
-        let [of_standby, of_master] = addresses;
+        let standby = Node::start(directory.path(), ["standby", "master"], [of_standby, way(of_master)], role);
         let role = "role = \"master\"\n";
-        let master = Node::start(directory.path(), ["master", "standby"], [of_master, of_standby], role);
+        let master = Node::start(directory.path(), ["master", "standby"], [of_master, way(of_standby)], role);
         let mut cast = Cast { oracle, master, standby, events: Vec::new(), _directory: directory };
         cast.oracle.core.start();
         until("the master notifies", || {
@@ -119,6 +124,48 @@ impl Actor {
         let mut file = OpenOptions::new();
         let file = file.write(true).custom_flags(libc::O_NONBLOCK).open(self.core.command_file());
         let _ = file.and_then(|mut file| file.write_all(lines.as_bytes()));
+    }
+
+    /// Gives its core a result, and waits until it has taken it.
+    #[track_caller]
+    pub fn result(&mut self, service: &str, code: u8) {
+        let first = self.witness.poll();
+        let command = self.check(service, code);
+        until("the result", || {
+            self.witness.poll();
+            let mut new = self.witness.lines[first..].iter();
+            new.any(|line| line.text == format!("EXTERNAL COMMAND: {command}")).then_some(())
+        });
+    }
+
+    /// Gives its core a result; the command, without the time in front.
+    pub fn check(&self, service: &str, code: u8) -> String {
+        let command = format!("PROCESS_SERVICE_CHECK_RESULT;{service};{code};said {code}");
+        self.write(&format!("[{}] {command}\n", now() / 1_000));
+        command
+    }
+
+    /// The states of the service that its core has notified of, in their order.
+    pub fn notified(&mut self, service: &str) -> Vec<String> {
+        self.witness.poll();
+        let begin = format!("SERVICE NOTIFICATION: admin;{service};");
+        let states = self.witness.lines.iter().filter_map(|line| line.text.strip_prefix(&begin));
+        states.map(|rest| rest.split(';').next().unwrap().to_owned()).collect()
+    }
+
+    /// With which numbers its core has notified of problems of the service, in their order.
+    pub fn numbers(&self, service: &str) -> Vec<u32> {
+        let begin = format!("admin {} PROBLEM ", service.replace(';', " "));
+        let noted = fs::read_to_string(self.core.path("notified")).unwrap();
+        let numbers = noted.lines().filter_map(|line| line.strip_prefix(&begin)?.split(' ').nth(1)?.parse().ok());
+        numbers.collect()
+    }
+
+    /// Waits until its status file is newer than what has happened.
+    #[track_caller]
+    pub fn shows_all(&self) {
+        let happened = (now() / 1_000).cast_signed();
+        until("a newer status file", || self.core.shown().filter(|shown| shown.created > happened + 1).map(|_| ()));
     }
 
     /// Its core dies.

@@ -36,13 +36,16 @@ mod cast;
 mod clock;
 mod handing_back;
 mod late_standby;
+mod meanwhile;
 mod mirroring;
 mod objects;
 mod pair;
+mod partition;
 mod plan;
 mod play;
 mod remarks;
 mod resynchronisation;
+mod stopped;
 #[path = "../support/mod.rs"]
 mod support;
 mod taking_over;

@@ -52,6 +52,12 @@ impl Watched {
         }
     }
 
+    /// Whether somebody is told at once of its problem, when it is critical and hard, and of its recovery.
+    pub fn is_told_at_once(self) -> bool {
+        let number = self.number();
+        !self.is_host() && DELAYS[number % DELAYS.len()] == 0 && OPTIONS[number % OPTIONS.len()].contains("c,r")
+    }
+
     fn host_name(self) -> String {
         format!("host-{:02}", self.host)
     }

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use nagios::retention::MARK;
 
-use crate::cast::{Actor, Cast};
-use crate::clock::now;
+use crate::cast::Cast;
 use crate::support::wait::until;
 
-const SERVICE: &str = "host-00;service-1";
+pub const SERVICE: &str = "host-00;service-1";
 
 /// From the death of the master's core to the standby's notifications: 2 s until it counts as dead, 10 s for the memory.
 const NOTIFIES_WITHIN: Duration = Duration::from_secs(12);
@@ -23,10 +22,10 @@ fn no_problem_is_notified_twice_and_its_recovery_is_once() {
     let mut cast = after_a_problem();
     kill_master(&mut cast);
     let standby = &mut cast.standby.actor;
-    result(standby, 2);
-    result(standby, 0);
-    until("the recovery", || notified(standby).contains(&"OK".to_owned()).then_some(()));
-    assert_eq!(notified(standby), ["OK"], "{}", cast.standby.said());
+    standby.result(SERVICE, 2);
+    standby.result(SERVICE, 0);
+    until("the recovery", || standby.notified(SERVICE).contains(&"OK".to_owned()).then_some(()));
+    assert_eq!(standby.notified(SERVICE), ["OK"], "{}", cast.standby.said());
     let retention = cast.standby.actor.core.retention_file();
     let full = fs::read_to_string(&retention).unwrap();
     assert!(full.contains("\nprogram {\n") && full.contains("service_description=service-9\n"), "it is the core's own");
@@ -46,9 +45,9 @@ fn a_retention_file_that_cannot_be_replaced_keeps_nobody_from_being_notified() {
     fs::create_dir_all(in_the_way.join("x")).unwrap();
     kill_master(&mut cast);
     let standby = &mut cast.standby.actor;
-    result(standby, 2);
+    standby.result(SERVICE, 2);
     // Without the memory, nobody knows of the first one.
-    until("the second notification", || (notified(standby) == ["CRITICAL"]).then_some(()));
+    until("the second notification", || (standby.notified(SERVICE) == ["CRITICAL"]).then_some(()));
     let said = cast.standby.said();
     assert!(said.contains("cannot replace the core's retention file"), "{said}");
     assert!(said.contains("may notify again"), "{said}");
@@ -85,20 +84,16 @@ fn a_daemon_that_is_killed_meanwhile_leaves_the_core_its_own_file() {
 }
 
 /// The master has notified of a problem, and the standby knows both.
-fn after_a_problem() -> Cast {
+pub fn after_a_problem() -> Cast {
     let mut cast = Cast::enter();
     // What comes later it gets at the take-over only.
     until("the first resynchronisation", || cast.standby.said().contains("this core is up to date").then_some(()));
-    result(&mut cast.master.actor, 2);
-    result(&mut cast.master.actor, 2);
-    until("the notification", || (notified(&mut cast.master.actor) == ["CRITICAL"]).then_some(()));
-    let notified_at = now() / 1_000;
-    let is_newer =
-        |actor: &Actor| actor.core.shown().is_some_and(|shown| shown.created > notified_at.cast_signed() + 2);
-    until("status files that are newer", || {
-        (is_newer(&cast.master.actor) && is_newer(&cast.standby.actor)).then_some(())
-    });
-    assert_eq!(notified(&mut cast.standby.actor), Vec::<String>::new());
+    cast.master.actor.result(SERVICE, 2);
+    cast.master.actor.result(SERVICE, 2);
+    until("the notification", || (cast.master.actor.notified(SERVICE) == ["CRITICAL"]).then_some(()));
+    cast.master.actor.shows_all();
+    cast.standby.actor.shows_all();
+    assert_eq!(cast.standby.actor.notified(SERVICE), Vec::<String>::new());
     cast
 }
 
@@ -111,26 +106,6 @@ fn kill_master(cast: &mut Cast) {
         cast.standby.actor.witness.notifies.then_some(())
     });
     assert!(killed.elapsed() < NOTIFIES_WITHIN, "after {:?}: {}", killed.elapsed(), cast.standby.said());
-}
-
-/// Gives a result to the core, and waits until it has taken it.
-fn result(actor: &mut Actor, code: u8) {
-    let first = actor.witness.poll();
-    let command = format!("PROCESS_SERVICE_CHECK_RESULT;{SERVICE};{code};said {code}");
-    actor.write(&format!("[{}] {command}\n", now() / 1_000));
-    until("the result", || {
-        actor.witness.poll();
-        let mut new = actor.witness.lines[first..].iter();
-        new.any(|line| line.text == format!("EXTERNAL COMMAND: {command}")).then_some(())
-    });
-}
-
-/// The states of the service that the core has notified of, in their order.
-fn notified(actor: &mut Actor) -> Vec<String> {
-    actor.witness.poll();
-    let begin = format!("SERVICE NOTIFICATION: admin;{SERVICE};");
-    let states = actor.witness.lines.iter().filter_map(|line| line.text.strip_prefix(&begin));
-    states.map(|rest| rest.split(';').next().unwrap().to_owned()).collect()
 }
 
 /// Owner, group and mode.

@@ -26,7 +26,6 @@ use failover::{Issued, NotIssued};
 use nagios::retention::{PartialFile, Patch, RetentionError, RetentionFile, Scope};
 use nagios::{Flavour, ModeCommand, Object, Timestamp};
 use nsca::sealed::CoreVerdict;
-use receiver::Commands;
 use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -109,7 +108,14 @@ impl Giver {
     pub async fn give(&self, wish: Wish, hand_in: HandIn<'_>, progress: &watch::Sender<Progress>) -> Outcome {
         let turn = self.turn.clone().lock_owned();
         let (turn, give_way) = match wish.enable_by {
-            None => (Some(turn.await), lock(&self.give_way).clone()),
+            None => {
+                let give_way = lock(&self.give_way).clone();
+                let turn = turn.await;
+                if give_way.is_cancelled() {
+                    return Outcome::Withdrawn;
+                }
+                (Some(turn), give_way)
+            }
             Some(latest) => {
                 std::mem::take(&mut *lock(&self.give_way)).cancel();
                 (tokio::time::timeout(until(latest), turn).await.ok(), CancellationToken::new())
@@ -126,20 +132,26 @@ impl Giver {
         }
     }
 
-    /// Gives the core `patches` through `commands`, without having it notify. An error says why it may not know them.
-    ///
-    /// # Errors
-    /// The core has not taken them, or does not show it.
-    pub async fn inform(&self, patches: BTreeMap<Object, Patch>, commands: &Commands) -> Result<(), String> {
-        let wish = Wish { patches, enable_by: None, called_off: CancellationToken::new() };
-        let mut hand_in = |lines: &'static [ModeCommand]| -> Issued {
-            let ticket = commands.issue(lines.to_vec());
-            Box::pin(async { ticket.written().await.map_err(|error| NotIssued(error.to_string())) })
+    /// The same, and does what comes `afterwards` as soon as the core has read that.
+    pub(crate) async fn give_and_then(
+        &self,
+        wish: Wish,
+        hand_in: HandIn<'_>,
+        progress: &watch::Sender<Progress>,
+        afterwards: impl Future<Output = ()>,
+    ) -> Outcome {
+        let given = self.give(wish, hand_in, progress);
+        tokio::pin!(given);
+        let is_read = async {
+            let read = progress.subscribe().wait_for(|progress| progress.is_read).await.is_ok();
+            debug_assert!(read, "whoever waits for this holds the sender");
         };
-        match self.give(wish, &mut hand_in, &watch::Sender::default()).await {
-            Outcome::Confirmed => Ok(()),
-            outcome => Err(outcome.to_string()),
+        tokio::select! {
+            biased;
+            outcome = &mut given => return outcome,
+            () = is_read => {}
         }
+        tokio::join!(given, afterwards).0
     }
 
     fn settings(&self, enable_by: Option<Timestamp>) -> Settings {

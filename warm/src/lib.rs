@@ -32,6 +32,8 @@ pub mod takeover;
 pub mod verifying;
 pub mod warmth;
 
+mod informing;
+mod readmission;
 mod stored;
 mod warm;
 

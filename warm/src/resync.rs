@@ -242,7 +242,11 @@ impl Running {
             }
             Action::HandOver => {
                 let sides = self.sides.clone();
-                let patches = blocking(move || sides.compare(patches).unwrap_or_default()).await;
+                let mut patches = blocking(move || sides.compare(patches).unwrap_or_default()).await;
+                if self.sides.is_on_stage() {
+                    // A take-over has begun meanwhile, and knows better.
+                    patches.clear();
+                }
                 tracing::debug!(objects = patches.len(), "the core is given what the other node remembers");
                 let (count, given) = (patches.len(), (!patches.is_empty()).then(|| (self.give)(patches)));
                 // What is still given of an earlier one concerns nobody any more.

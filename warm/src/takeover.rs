@@ -31,13 +31,13 @@ use book::Authority;
 use book::inherit::keeps_leftovers;
 use failover::{Issue, Issued, NotIssued, Obstacle};
 use nagios::ModeCommand;
-use receiver::Receiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::handing_over::{Giver, Progress};
 use crate::needs::Lack;
+use crate::readmission::Readmission;
 use crate::sides::Sides;
 use course::Course;
 use knowledge::Before;
@@ -66,8 +66,7 @@ struct Shared {
 pub(crate) struct Means {
     pub(crate) sides: Arc<Sides>,
     pub(crate) giver: Result<Arc<Giver>, Lack>,
-    /// Whoever ends the daemon needs it alone.
-    pub(crate) receiver: Weak<Receiver>,
+    pub(crate) readmission: Readmission,
     /// What becomes of each take-over.
     pub(crate) report: watch::Sender<Option<Report>>,
     pub(crate) running: Arc<Courses>,
@@ -85,9 +84,12 @@ pub(crate) struct Courses {
 struct Current {
     /// The run of the core that it is for.
     run: i64,
-    /// Nobody wants it any more when the last one has gone.
+    /// Nobody waits for it any more when the last one has gone.
     interest: Weak<DropGuard>,
+    /// The core is not to notify after all, or the daemon ends.
     called_off: CancellationToken,
+    /// That, or nobody waited until the core notified.
+    given_up: CancellationToken,
     progress: watch::Receiver<Progress>,
     obstacle: watch::Receiver<Option<String>>,
     /// Whether the first part is written.
@@ -128,13 +130,15 @@ impl TakeOver {
         let current = Current {
             run: self.shared.means.sides.chronicle.read(|own| own.program_start),
             interest: Weak::new(),
-            called_off: called_off.clone(),
+            given_up: called_off.child_token(),
+            called_off,
             progress: told,
             obstacle: told_obstacle,
             is_begun: told_begun,
         };
-        let course = Course { shared: self.shared.clone(), giver, called_off, progress, obstacle, is_begun };
-        let rest = course.hand_in(&rest);
+        let Current { called_off, given_up, .. } = current.clone();
+        let course = Course { shared: self.shared.clone(), giver, called_off, given_up, progress, obstacle, is_begun };
+        let rest = course.hand_in(&rest, &course.given_up);
         self.shared.means.running.spawn(course.run(rest, before));
         current
     }
@@ -172,7 +176,7 @@ impl Issue for TakeOver {
         let mut current = self.begin(giver, rest);
         // After the new one was issued: what is in both goes on waiting where it was.
         old.inspect(|old| old.called_off.cancel());
-        let interest = Arc::new(current.called_off.clone().drop_guard());
+        let interest = Arc::new(current.given_up.clone().drop_guard());
         current.interest = Arc::downgrade(&interest);
         self.current = Some(current.clone());
         Box::pin(current.wait(interest, obstacle, None))

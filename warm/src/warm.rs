@@ -13,7 +13,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::handing_over::Giver;
+use crate::informing::Informer;
 use crate::mirroring::{self, Mirroring};
+use crate::readmission::Readmission;
 use crate::resync::{self, Report, Running};
 use crate::settings::Settings;
 use crate::shelves::Shelves;
@@ -51,21 +53,21 @@ impl Warm {
         let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
         let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
         let giver = Giver::new(&sides.settings.core, sides.chronicle.clone()).map(Arc::new);
+        let readmission = Readmission::new(sides.clone(), &receiver);
         let taking_over = Means {
             sides: sides.clone(),
             giver: giver.clone(),
-            receiver: Arc::downgrade(&receiver),
+            readmission: readmission.clone(),
             report: watch::Sender::default(),
             running: Arc::new(Courses::default()),
         };
         let commands = receiver.commands();
-        let given_by = commands.clone();
+        let informer = giver.map(|giver| Informer { giver, commands: commands.clone(), readmission });
         let give: resync::Give = Box::new(move |patches| {
-            let (giver, commands) = (giver.clone(), given_by.clone());
-            Box::pin(async move {
-                let giver = giver.map_err(|lack| lack.to_string())?;
-                giver.inform(patches.into_iter().collect(), &commands).await
-            })
+            let informer = informer.clone();
+            Box::pin(
+                async move { informer.map_err(|lack| lack.to_string())?.inform(patches.into_iter().collect()).await },
+            )
         });
         let resyncing = Running::new(sides.clone(), receiver, give, outputs);
         let (tell_mirroring, mirroring) = watch::channel(mirroring::Status::default());

@@ -67,6 +67,36 @@ fn an_interrupted_picture_takes_nothing_away() {
 }
 
 #[test]
+fn a_recovery_while_the_core_is_silent_is_owed_until_it_notifies_again_or_another_problem_begins() {
+    let picture =
+        |notifies: u8, shown: &str| format!("programstatus {{\n\tenable_notifications={notifies}\n\t}}\n{shown}");
+    let (problem, fine) = (critical(3, 90), service("http", "\tcurrent_state=0\n"));
+    let owed = |book: &Book| (only(book).memory.notified_on, only(book).memory.notifications);
+    let (mut book, mut mirror) = (Book::default(), Book::default());
+    show(&mut book, &mut mirror, 100, &picture(1, &problem));
+    show(&mut book, &mut mirror, 110, &picture(0, &fine));
+    assert_eq!((owed(&book), only(&book).memory.state), ((States::only(2), 3), 0));
+    assert_eq!(owed(&mirror), owed(&book));
+    assert_eq!(show(&mut book, &mut mirror, 120, &picture(0, &fine)), 0, "it stays so");
+
+    let another = service("http", "\tcurrent_state=2\n");
+    let mut later = book.clone();
+    show(&mut later, &mut mirror.clone(), 130, &picture(0, &another));
+    assert_eq!(owed(&later), (States::default(), 0), "nobody was told of this one");
+
+    let mut told = book.clone();
+    tell(&mut told, &mut mirror.clone(), "[109] SERVICE NOTIFICATION: admin;web;http;OK;mail;fine");
+    assert_eq!(owed(&told), (States::default(), 0), "before it was silent");
+
+    show(&mut book, &mut mirror, 140, &picture(1, &fine));
+    assert_eq!((owed(&book), owed(&mirror)), ((States::default(), 0), (States::default(), 0)));
+
+    show(&mut book, &mut mirror, 150, &picture(1, &problem));
+    show(&mut book, &mut mirror, 160, &picture(1, &fine));
+    assert_eq!(owed(&book), (States::default(), 0), "it has told");
+}
+
+#[test]
 fn the_log_is_ahead_of_the_status_file() {
     let (mut book, mut mirror) = (Book::default(), Book::default());
     show(&mut book, &mut mirror, 100, &critical(0, 0));

@@ -189,8 +189,8 @@ fn each_core_has_its_commands() {
     let commands = |flavour, enables| actions(&mut placed(Settings { flavour, enables, ..SETTINGS }));
     assert_eq!(commands(Flavour::Naemon, true), [Action::Issue(&[READ, SAVE, ON])]);
     assert_eq!(commands(Flavour::Nagios4, false), [Action::Issue(&[READ, SAVE])]);
-    assert_eq!(commands(Flavour::Icinga1, true), [Action::Issue(&[SYNC, ON])]);
-    assert_eq!(commands(Flavour::Icinga1, false), [Action::Issue(&[SYNC])]);
+    assert_eq!(commands(Flavour::Icinga1, true), [Action::Issue(&[SYNC, SAVE, ON])]);
+    assert_eq!(commands(Flavour::Icinga1, false), [Action::Issue(&[SYNC, SAVE])]);
 }
 
 proptest! {

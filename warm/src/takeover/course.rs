@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use book::Authority;
+use book::handover::Outcome;
 use failover::{Issued, NotIssued, Obstacle};
-use nagios::{CheckResult, ModeCommand, Timestamp};
+use nagios::{CheckResult, Memory, ModeCommand, Object, Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,15 +17,14 @@ use super::report::{Ending, Report};
 use super::{ENABLED_WITHIN, Shared, lock};
 use crate::handing_over::{Giver, Progress, Wish, now};
 
-/// How often the journal is asked to take results again, and how long it is left alone in between.
-const MAX_READMISSIONS: usize = 10;
-const READMISSION_PAUSE: Duration = Duration::from_secs(1);
-
 /// One take-over, as it goes on.
 pub(super) struct Course {
     pub(super) shared: Arc<Shared>,
     pub(super) giver: Arc<Giver>,
+    /// The core is not to notify after all, or the daemon ends.
     pub(super) called_off: CancellationToken,
+    /// That, or nobody waited until the core notified.
+    pub(super) given_up: CancellationToken,
     pub(super) progress: watch::Sender<Progress>,
     /// Why commands wait for the core.
     pub(super) obstacle: watch::Sender<Option<String>>,
@@ -32,10 +33,10 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// Hands commands to the core, unless it was called off.
-    pub(super) fn hand_in(&self, commands: &[ModeCommand]) -> Issued {
+    /// Hands commands to the core, unless `called_off` is cancelled.
+    pub(super) fn hand_in(&self, commands: &[ModeCommand], called_off: &CancellationToken) -> Issued {
         let mut inner = lock(&self.shared.inner);
-        if self.called_off.is_cancelled() {
+        if called_off.is_cancelled() {
             return Box::pin(async { Err(NotIssued("it was called off".to_owned())) });
         }
         let (obstacle, mut told) = Obstacle::new();
@@ -54,7 +55,7 @@ impl Course {
     pub(super) async fn run(self, rest: Issued, before: Before) {
         let written = tokio::select! {
             written = rest => written,
-            () = self.called_off.cancelled() => return,
+            () = self.given_up.cancelled() => return,
         };
         if let Err(error) = written {
             return self.note_enabled(Err(error));
@@ -62,17 +63,20 @@ impl Course {
         self.is_begun.send_replace(true);
         let (began, mut report) = (Instant::now(), Report::begun(now().seconds()));
         let enable_by = Timestamp::from_micros(now().micros() + i64::try_from(ENABLED_WITHIN.as_micros()).unwrap_or(0));
-        let (plan, results) = self.plan(before, &mut report).await;
+        let planned = self.plan(before, &mut report).await;
         self.shared.means.report.send_replace(Some(report.clone()));
-        report.ending =
-            if plan.patches.is_empty() { self.enable().await } else { self.give(plan, enable_by, results).await };
+        report.ending = if planned.plan.patches.is_empty() {
+            self.enable(planned).await
+        } else {
+            self.give(planned, enable_by).await
+        };
         report.took = began.elapsed();
         report.log();
         self.shared.means.report.send_replace(Some(report));
     }
 
     /// What the core is to be given, and the results that it needs once more.
-    async fn plan(&self, before: Before, report: &mut Report) -> (Plan, Vec<CheckResult>) {
+    async fn plan(&self, before: Before, report: &mut Report) -> Planned {
         let (shared, place) = (self.shared.clone(), self.giver.place().clone());
         report.peer = shared.means.sides.peer();
         let planning = tokio::task::spawn_blocking(move || {
@@ -89,67 +93,105 @@ impl Course {
                     (shared.means.sides.chronicle.read(shown), Some(why))
                 }
             };
-            let of_book =
-                |_: &chronicle::Own, shelf: &book::Shelf, authority| Plan::of_book(shelf.book(), &own, authority);
-            let mut plan = shared.means.sides.compare(of_book).unwrap_or_default();
+            let of_book = |_: &chronicle::Own, shelf: &book::Shelf, authority| {
+                (Plan::of_book(shelf.book(), &own, authority), authority)
+            };
+            let (mut plan, authority) = shared.means.sides.compare(of_book).unwrap_or_default();
             if stale.is_none() && shared.keeps_leftovers() {
                 plan.silence(&own);
             }
             let results = knowledge::results(&place.retention, place.flavour, &plan.owed);
-            (plan, results, stale)
+            (Planned { plan, results, authority }, stale)
         });
-        let Ok((plan, results, stale)) = planning.await else { return Default::default() };
-        report.note(&plan, stale);
-        (plan, results)
+        let Ok((planned, stale)) = planning.await else { return Planned::default() };
+        report.note(&planned.plan, stale);
+        planned
     }
 
     /// There is nothing to give.
-    async fn enable(&self) -> Ending {
-        let issued = self.hand_in(&[ModeCommand::EnableNotifications, ModeCommand::SaveStateInformation]);
+    async fn enable(&self, planned: Planned) -> Ending {
+        let before = Before::look(self.giver.place().retention.clone());
+        let commands = [ModeCommand::EnableNotifications, ModeCommand::SaveStateInformation];
         let written = tokio::select! {
-            written = issued => written,
-            () = self.called_off.cancelled() => return Ending::CalledOff,
+            written = self.hand_in(&commands, &self.given_up) => written,
+            () = self.given_up.cancelled() => return Ending::CalledOff,
         };
+        let is_enabled = written.is_ok();
         self.note_enabled(written);
+        if is_enabled {
+            self.catch_up(planned, before).await;
+        }
         Ending::NothingToGive
     }
 
-    async fn give(&self, plan: Plan, enable_by: Timestamp, results: Vec<CheckResult>) -> Ending {
-        let wish = Wish { patches: plan.patches, enable_by: Some(enable_by), called_off: self.called_off.clone() };
-        let mut hand_in = |commands: &'static [ModeCommand]| self.hand_in(commands);
-        let progress = self.progress.clone();
-        let given = self.giver.give(wish, &mut hand_in, &progress);
-        tokio::pin!(given);
-        let is_read = async {
-            let read = self.progress.subscribe().wait_for(|progress| progress.is_read).await.is_ok();
-            debug_assert!(read, "this take-over holds the sender");
+    async fn give(&self, mut planned: Planned, enable_by: Timestamp) -> Ending {
+        let before = Before::look(self.giver.place().retention.clone());
+        let patches = planned.plan.patches.clone();
+        let wish = Wish { patches, enable_by: Some(enable_by), called_off: self.given_up.clone() };
+        let (readmission, results) = (&self.shared.means.readmission, std::mem::take(&mut planned.results));
+        let afterwards = async {
+            tokio::join!(readmission.readmit(results), self.catch_up(planned, before));
         };
-        tokio::select! {
-            biased;
-            outcome = &mut given => return Ending::Given(outcome),
-            () = is_read => {}
-        }
-        let (outcome, ()) = tokio::join!(given, self.readmit(results));
-        Ending::Given(outcome)
+        Ending::Given(self.give_and_then(wish, &self.progress, afterwards).await)
     }
 
-    /// The core has read what it was given: now it gets these results once more.
-    async fn readmit(&self, results: Vec<CheckResult>) {
-        let Some(peer) = self.shared.means.sides.peer().filter(|_| !results.is_empty()) else { return };
-        for _ in 0..MAX_READMISSIONS {
-            let Some(receiver) = self.shared.means.receiver.upgrade() else { return };
-            let is_taken = receiver.readmit(results.clone(), peer.as_str()).await;
-            drop(receiver);
-            if is_taken {
-                return;
-            }
-            tokio::time::sleep(READMISSION_PAUSE).await;
-        }
-        tracing::error!(results = results.len(), "recoveries that are owed wait for the next results of their objects");
+    async fn give_and_then(
+        &self,
+        wish: Wish,
+        progress: &watch::Sender<Progress>,
+        afterwards: impl Future<Output = ()>,
+    ) -> Outcome {
+        let called_off = wish.called_off.clone();
+        let mut hand_in = |commands: &'static [ModeCommand]| self.hand_in(commands, &called_off);
+        self.giver.give_and_then(wish, &mut hand_in, progress, afterwards).await
+    }
+
+    /// Gives the core what it lacks because a result came after the plan was made and before it notified, or the peer told of
+    /// something in that time. `before` is what its retention file was before it was told to notify, and to save.
+    async fn catch_up(&self, planned: Planned, before: Before) {
+        let (shared, place) = (self.shared.clone(), self.giver.place().clone());
+        let planning = tokio::task::spawn_blocking(move || {
+            let saved = before.wait().inspect_err(|reason| {
+                tracing::warn!(reason, "nobody is told of recoveries of the seconds before this core notified");
+            });
+            let saved = saved.ok()?;
+            let since = |own: &chronicle::Own, shelf: &book::Shelf, _| {
+                let mut plan = Plan::of_book(shelf.book(), &saved, planned.authority);
+                plan.leave_out(|object, patch| {
+                    // The core was asked for the same before, or has told of it itself meanwhile.
+                    planned.plan.patches.get(object) == Some(patch) || has_told(own, object, &saved[object])
+                });
+                plan
+            };
+            let plan = shared.means.sides.compare(since)?;
+            let results = knowledge::results(&place.retention, place.flavour, &plan.owed);
+            (!plan.patches.is_empty()).then_some((plan, results))
+        });
+        let Ok(Some((plan, results))) = planning.await else { return };
+        let (given, owed) = (plan.patches.len(), plan.owed.len());
+        let wish = Wish { patches: plan.patches, enable_by: None, called_off: self.called_off.clone() };
+        let readmitted = self.shared.means.readmission.readmit(results);
+        let outcome = self.give_and_then(wish, &watch::Sender::default(), readmitted).await;
+        tracing::info!(given, owed, %outcome, "results came while this core was given what the other node has told");
     }
 
     fn note_enabled(&self, result: Result<(), NotIssued>) {
         let enabled = Some(result.map_err(|error| error.to_string()));
         self.progress.send_modify(|progress| progress.enabled = enabled);
     }
+}
+
+/// What a core is to be given.
+#[derive(Debug, Default)]
+struct Planned {
+    plan: Plan,
+    /// What it needs once more.
+    results: Vec<CheckResult>,
+    /// Whose memory counted when the core did not notify yet.
+    authority: Authority,
+}
+
+/// Whether the core has told of the object since it saved that.
+fn has_told(own: &chronicle::Own, object: &Object, saved: &Memory) -> bool {
+    own.book.entry(object).is_some_and(|entry| entry.memory.last_notification > saved.last_notification)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use book::inherit::{Inheritance, inherit, inherit_union, silence_leftovers};
 use book::{Authority, Book};
+use nagios::memory::States;
 use nagios::retention::Patch;
 use nagios::{Memory, Object};
 
@@ -25,10 +26,14 @@ impl Plan {
     pub(crate) fn of_book(book: &Book, own: &BTreeMap<Object, Memory>, authority: Authority) -> Self {
         let mut plan = Self::default();
         for (object, entry) in book.entries() {
-            let Some(own) = own.get(object) else { continue };
+            let Some(mut own) = own.get(object).cloned() else { continue };
+            if !own.is_problem() {
+                // The core's own file knows it, but no core can be made to forget it.
+                own.notified_on = States::default();
+            }
             let inheritance = match authority {
-                Authority::Inherit => inherit(&entry.memory, own),
-                Authority::Union => inherit_union(&entry.memory, own),
+                Authority::Inherit => inherit(&entry.memory, &own),
+                Authority::Union => inherit_union(&entry.memory, &own),
                 Authority::Nothing => Inheritance::Nothing,
             };
             match inheritance {
@@ -42,6 +47,12 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Leaves out what `is_in_vain`.
+    pub(crate) fn leave_out(&mut self, is_in_vain: impl Fn(&Object, &Patch) -> bool) {
+        self.patches.retain(|object, patch| !is_in_vain(object, patch));
+        self.owed.retain(|object| self.patches.contains_key(object));
     }
 
     /// Silences what the core itself has kept of problems that are over, by its own retention file.
@@ -60,7 +71,7 @@ mod tests {
     use super::*;
     use book::{Change, Entry, Record};
     use nagios::HostName;
-    use nagios::memory::{Acknowledgement, States};
+    use nagios::memory::Acknowledgement;
     use nagios::retention::Scope;
 
     fn host(name: &str) -> Object {
