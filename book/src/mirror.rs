@@ -23,7 +23,7 @@
 //! **Invariant:** only the core that is not in charge is changed, so nothing is sent to and fro.
 //!
 //! **Invariant:** nothing is made twice. What was issued is not issued again for [`REISSUE`], however old the status file is
-//! that does not show it yet, unless the core was started since; while it is not written nothing else is issued; and a new run
+//! that does not show it yet, unless the core was started since, or its command file refused it; while it is not written nothing else is issued; and a new run
 //! that goes on with what was carried over issues nothing before a status file that was written [`SETTLE`] after its start.
 //!
 //! **Invariant:** what was carried over is itself a [`Book`], so that it can be kept on disk as one. Whoever loses it ends
@@ -95,8 +95,10 @@ struct Run {
 #[derive(Clone, Debug)]
 struct Issued {
     command: ObjectCommand,
-    /// When the core's command file took it. None: it has not yet.
+    /// When the core's command file took it, or refused it. None: neither yet.
     written: Option<i64>,
+    /// It was refused. Perhaps a core has read it before, but none is going to.
+    is_refused: bool,
 }
 
 impl Mirror {
@@ -132,7 +134,8 @@ impl Mirror {
         created >= self.settled && self.issued.iter().all(|issued| issued.written.is_some_and(|time| created > time))
     }
 
-    /// What to tell this core. What is given is to be written, and then [`Mirror::handle_written`] to be called.
+    /// What to tell this core. What is given is to be written, and then [`Mirror::handle_written`] to be called, or
+    /// [`Mirror::handle_refused`].
     pub fn handle_sight(&mut self, sight: Sight<'_>, charge: Charge, now: i64) -> Vec<ObjectCommand> {
         let Sight { wanted, shown, created, program_start } = sight;
         if self.run.program_start != program_start {
@@ -153,15 +156,28 @@ impl Mirror {
         plan.commands.retain(|command| !self.issued.iter().any(|issued| is_same_command(&issued.command, command)));
         // What exceeds the limit is no part of what was carried over, yet, but wanted, so it is looked at again.
         plan.commands.truncate(MAX_COMMANDS);
-        self.issued.extend(plan.commands.iter().map(|command| Issued { command: command.clone(), written: None }));
+        self.issued.extend(plan.commands.iter().map(|command| Issued {
+            command: command.clone(),
+            written: None,
+            is_refused: false,
+        }));
         self.carry(plan.carried);
         plan.commands
     }
 
-    /// The core's command file has what was issued last, or will not get it, and who knows how much of it.
+    /// The core's command file has what was issued last.
     pub fn handle_written(&mut self, now: i64) {
+        self.end_waiting(now, false);
+    }
+
+    /// The core's command file will not get what was issued last, and who knows how much of it it has.
+    pub fn handle_refused(&mut self, now: i64) {
+        self.end_waiting(now, true);
+    }
+
+    fn end_waiting(&mut self, now: i64, is_refused: bool) {
         for issued in self.issued.iter_mut().filter(|issued| issued.written.is_none()) {
-            issued.written = Some(now);
+            (issued.written, issued.is_refused) = (Some(now), is_refused);
         }
     }
 
@@ -186,7 +202,8 @@ impl Issued {
         self.written.is_some_and(|written| {
             // The one that took it may have ended before it saved.
             let is_another_core = run.program_start > written && created >= run.first + FINDS;
-            is_another_core || now >= written + REISSUE
+            let is_lost = self.is_refused && created >= written.max(run.first) + FINDS;
+            is_another_core || is_lost || now >= written + REISSUE
         })
     }
 }

@@ -14,6 +14,9 @@ const FIRST_KILL: usize = 7;
 const FROM_KILL_TO_KILL: usize = 15;
 pub const RESTART_AFTER: Duration = Duration::from_secs(20);
 
+/// From an object's place among the results of a second to its place among the orders.
+const AFTER_RESULTS: Duration = Duration::from_millis(445);
+
 /// How long a core may take until it shows what operators did.
 const UNSEEN: Duration = Duration::from_millis(2_500);
 
@@ -72,8 +75,9 @@ impl Plan {
             }
             let slot = slot(index);
             acts.extend(course.iter().enumerate().map(|(round, code)| (at(round) + slot, Act::Result(watched, *code))));
-            // Half a round away from results, so that no interval ends near one.
-            let desk = if slot < ROUND / 2 { slot + ROUND / 2 } else { slot - ROUND / 2 };
+            // Half a round away from its results, so that no interval ends near one, and after those of others, which what concerns
+            // a host may concern, too.
+            let desk = AFTER_RESULTS + if slot < ROUND / 2 { slot + ROUND / 2 } else { slot - ROUND / 2 };
             let orders = orders(random, &course, &killed);
             acts.extend(orders.into_iter().map(|(round, order)| (at(round) + desk, Act::Order(watched, order))));
         }

@@ -7,6 +7,9 @@
 //! Sides ─▶ Mirror ─▶ carried over, to the disk ─▶ commands, behind the results that wait ─▶ core
 //! ```
 //!
+//! A core that is about to notify is told at once what is missing: afterwards it would notify of downtimes that the other one has
+//! notified of.
+//!
 //! **Invariant:** a core is told nothing by a status file of the run before: numbers of remarks may be others now.
 //!
 //! **Invariant:** what was carried over is on the disk before its commands are issued, unless the disk fails.
@@ -25,7 +28,7 @@ use failover::machine::Now;
 use nagios::command::ObjectCommand;
 use nsca::sealed::{CoreVerdict, NodeName};
 use receiver::{Commands, Progress, Ticket, Waits};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::sides::Sides;
 
@@ -62,6 +65,9 @@ pub(crate) struct Mirroring {
     /// None as long as nobody is known to be the peer.
     beside: Option<Beside>,
     ticket: Option<Ticket>,
+    /// Who waits until this core was told everything, since it is going to notify.
+    orders: mpsc::Receiver<oneshot::Sender<()>>,
+    waiting: Vec<oneshot::Sender<()>>,
     /// How long the last look took.
     took: Duration,
 }
@@ -104,20 +110,42 @@ impl Mirroring {
         commands: Commands,
         core: watch::Receiver<CoreVerdict>,
         status: watch::Sender<Status>,
+        orders: mpsc::Receiver<oneshot::Sender<()>>,
     ) -> Self {
-        Mirroring { sides, commands, core, status, fresh_after: 0, beside: None, ticket: None, took: Duration::ZERO }
+        Mirroring {
+            sides,
+            commands,
+            core,
+            status,
+            fresh_after: 0,
+            beside: None,
+            ticket: None,
+            orders,
+            waiting: Vec::new(),
+            took: Duration::ZERO,
+        }
     }
 
     pub(crate) async fn run(mut self) {
         let (mut pictures, mut news) = (self.sides.chronicle.pictures(), self.sides.shelves.changes());
         loop {
             self.look().await;
+            if self.ticket.is_none() {
+                for order in self.waiting.drain(..) {
+                    // Whoever waited may have gone on.
+                    let _ = order.send(());
+                }
+            }
             tokio::select! {
                 Ok(()) = pictures.changed() => {}
                 Ok(()) = news.changed() => {
-                    tokio::time::sleep(NEWS_WITHIN.max(RESTS * self.took)).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(NEWS_WITHIN.max(RESTS * self.took)) => {}
+                        Some(order) = self.orders.recv() => self.waiting.push(order),
+                    }
                     news.mark_unchanged();
                 }
+                Some(order) = self.orders.recv() => self.waiting.push(order),
                 Ok(()) = self.core.changed() => {}
                 progress = next(&mut self.ticket) => self.handle_progress(progress),
                 else => return,
@@ -136,11 +164,12 @@ impl Mirroring {
             self.tell(|status| *status = Status { told: status.told, is_settled: true, ..Status::default() });
             return;
         };
-        let (sides, fresh_after) = (self.sides.clone(), self.fresh_after);
+        self.waiting.retain(|order| !order.is_closed());
+        let (sides, fresh_after, is_last) = (self.sides.clone(), self.fresh_after, !self.waiting.is_empty());
         let looking = tokio::task::spawn_blocking(move || {
             let mut beside = beside;
             let began = Instant::now();
-            let seen = beside.look(&sides, fresh_after);
+            let seen = beside.look(&sides, fresh_after, is_last);
             let took = began.elapsed();
             beside.keep();
             (beside, seen, took)
@@ -190,7 +219,10 @@ impl Mirroring {
     fn handle_written(&mut self, trouble: Option<String>) -> Option<String> {
         self.ticket = None;
         if let Some(beside) = &mut self.beside {
-            beside.mirror.handle_written(unix_now());
+            match &trouble {
+                None => beside.mirror.handle_written(unix_now()),
+                Some(_) => beside.mirror.handle_refused(unix_now()),
+            }
         }
         if let Some(reason) = &trouble {
             tracing::warn!(
@@ -211,8 +243,9 @@ impl Mirroring {
 }
 
 impl Beside {
-    fn look(&mut self, sides: &Sides, fresh_after: i64) -> Seen {
-        let (is_on_stage, now) = (sides.is_on_stage(), unix_now());
+    /// `is_last`: the core is about to notify, and does not yet.
+    fn look(&mut self, sides: &Sides, fresh_after: i64, is_last: bool) -> Seen {
+        let (is_on_stage, now) = (sides.is_on_stage() && !is_last, unix_now());
         let nothing = || Seen { charge: None, commands: Vec::new(), is_settled: false };
         let seen = sides.compare(|own, shelf, authority| {
             if own.created <= fresh_after {

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! START, START, ENABLE, SAVE ─▶ START, START, SAVE           active checks wait for nobody
+//!                               ├─▶ what people did          on the other node, and this core does not show yet
 //!                               └─▶ what the core has saved  what it knows at this moment
 //!                                   └─▶ plan                 by the peer's book, and whose memory counts
 //!                                       ├─▶ nothing: ENABLE, SAVE
@@ -31,7 +32,7 @@ use book::Authority;
 use book::inherit::keeps_leftovers;
 use failover::{Issue, Issued, NotIssued, Obstacle};
 use nagios::ModeCommand;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -67,6 +68,8 @@ pub(crate) struct Means {
     pub(crate) sides: Arc<Sides>,
     pub(crate) giver: Result<Arc<Giver>, Lack>,
     pub(crate) readmission: Readmission,
+    /// Has the core told what people did on the other node; answered when its command file has that.
+    pub(crate) remarks: mpsc::Sender<oneshot::Sender<()>>,
     /// What becomes of each take-over.
     pub(crate) report: watch::Sender<Option<Report>>,
     pub(crate) running: Arc<Courses>,

@@ -53,11 +53,13 @@ impl Warm {
         let (requests, asked) = mpsc::channel(resync::MAX_REQUESTS);
         let outputs = resync::Outputs { warmth: tell_warmth, last: tell_last };
         let giver = Giver::new(&sides.settings.core, sides.chronicle.clone()).map(Arc::new);
+        let (remarks, wanted) = mpsc::channel(1);
         let readmission = Readmission::new(sides.clone(), &receiver);
         let taking_over = Means {
             sides: sides.clone(),
             giver: giver.clone(),
             readmission: readmission.clone(),
+            remarks,
             report: watch::Sender::default(),
             running: Arc::new(Courses::default()),
         };
@@ -71,7 +73,7 @@ impl Warm {
         });
         let resyncing = Running::new(sides.clone(), receiver, give, outputs);
         let (tell_mirroring, mirroring) = watch::channel(mirroring::Status::default());
-        let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring);
+        let mirror = Mirroring::new(sides.clone(), commands, core_verdict.clone(), tell_mirroring, wanted);
         let mut tasks = JoinSet::new();
         tasks.spawn(mirror.run());
         tasks.spawn(resyncing.run(resync::Inputs {

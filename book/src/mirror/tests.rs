@@ -319,6 +319,17 @@ fn what_a_core_took_with_it_is_told_the_next_one() {
 }
 
 #[test]
+fn what_was_refused_is_told_again_once_the_core_does_not_show_it() {
+    let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
+    let own = one(Entry::default());
+    let mut mirror = Mirror::new(Book::default(), NOW - SETTLE);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW).len(), 1);
+    mirror.handle_refused(NOW + 1);
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + FINDS), [], "the core may have read it before");
+    assert_eq!(told(&mut mirror, &wanted, &own, NOW + 1 + FINDS).len(), 1);
+}
+
+#[test]
 fn much_comes_in_pieces() {
     let names: Vec<String> = (0..MAX_COMMANDS + 5).map(|number| format!("h{number}")).collect();
     let entry = Entry { comments: vec![comment(1, "x")], ..Entry::default() };

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use book::Authority;
 use book::handover::Outcome;
 use failover::{Issued, NotIssued, Obstacle};
 use nagios::{CheckResult, Memory, ModeCommand, Object, Timestamp};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::knowledge::{self, Before};
@@ -16,6 +16,9 @@ use super::plan::Plan;
 use super::report::{Ending, Report};
 use super::{ENABLED_WITHIN, Shared, lock};
 use crate::handing_over::{Giver, Progress, Wish, now};
+
+/// How long what people did on the other node may keep this core from notifying.
+const REMARKS_WITHIN: Duration = Duration::from_secs(1);
 
 /// One take-over, as it goes on.
 pub(super) struct Course {
@@ -63,7 +66,7 @@ impl Course {
         self.is_begun.send_replace(true);
         let (began, mut report) = (Instant::now(), Report::begun(now().seconds()));
         let enable_by = Timestamp::from_micros(now().micros() + i64::try_from(ENABLED_WITHIN.as_micros()).unwrap_or(0));
-        let planned = self.plan(before, &mut report).await;
+        let (planned, ()) = tokio::join!(self.plan(before, &mut report), self.take_over_remarks());
         self.shared.means.report.send_replace(Some(report.clone()));
         report.ending = if planned.plan.patches.is_empty() {
             self.enable(planned).await
@@ -73,6 +76,25 @@ impl Course {
         report.took = began.elapsed();
         report.log();
         self.shared.means.report.send_replace(Some(report));
+    }
+
+    /// Has the core told what people did on the other node until it fell silent. What does not come in time comes later.
+    async fn take_over_remarks(&self) {
+        let told = async {
+            let sides = &self.shared.means.sides;
+            let mut news = sides.shelves.changes();
+            // A master gets the work back from a core that lives, and says when it is silent.
+            let is_silent = || sides.compare(|_, shelf, _| shelf.heading().notifies != Some(true)).unwrap_or(true);
+            while !sides.settings.is_standby() && !is_silent() {
+                news.changed().await.ok()?;
+            }
+            let (order, answer) = oneshot::channel();
+            self.shared.means.remarks.send(order).await.ok()?;
+            answer.await.ok()
+        };
+        if tokio::time::timeout(REMARKS_WITHIN, told).await.is_err() {
+            tracing::warn!("this core notifies before it was told all of what people did on the other node");
+        }
     }
 
     /// What the core is to be given, and the results that it needs once more.
