@@ -4,6 +4,7 @@
 //! Watch over the core ──────▶ set_core ─▶ sender, receiver ─▶ heartbeats; warm
 //! Controller ── presence ───▶ set_duty ─▶ sender, receiver ─▶ heartbeats; warm
 //! warm ──────── warmth ─────▶ set_warmth ▶ sender, receiver ─▶ heartbeats
+//! receiver ─── a node has connected ─────────▶ sender: may be it can be reached again
 //! receiver ─── what is heard of the master ──▶ Controller      role = "standby"
 //! sender ───── what is heard of the standbys ▶ Controller      role = "master"
 //! Controller ── mode commands ─▶ warm: the memory first ─▶ the receiver's injector, or the command file itself
@@ -56,6 +57,10 @@ impl Stage {
                 heralds.set_core(verdict);
                 warm.iter().for_each(|warm| warm.set_core(verdict));
             }));
+        }
+        if let Some((receiver, sender)) = receiver.zip(sender) {
+            let sender = sender.clone();
+            couriers.spawn(follow(receiver.arrivals(), move |_| sender.retry()));
         }
         if let Some(warm) = &warm {
             let heralds = heralds.clone();

@@ -24,7 +24,8 @@
 //!
 //! **Invariant:** nothing is made twice. What was issued is not issued again for [`REISSUE`], however old the status file is
 //! that does not show it yet, unless the core was started since, or its command file refused it; while it is not written nothing else is issued; and a new run
-//! that goes on with what was carried over issues nothing before a status file that was written [`SETTLE`] after its start.
+//! that goes on with what was carried over issues nothing before a status file that was written [`SETTLE`] after its start, or
+//! [`FINDS`] after that of a core that was started since.
 //!
 //! **Invariant:** what was carried over is itself a [`Book`], so that it can be kept on disk as one. Whoever loses it ends
 //! nothing that it does not know, and makes nothing twice.
@@ -78,7 +79,10 @@ pub struct Sight<'a> {
 pub struct Mirror {
     carried: Book,
     issued: Vec<Issued>,
+    /// From when on nothing is on its way any more that an earlier run issued; for a core that was started at `begun` or later,
+    /// sooner.
     settled: i64,
+    begun: i64,
     run: Run,
     has_news: bool,
 }
@@ -106,7 +110,7 @@ impl Mirror {
     pub fn new(carried: Book, now: i64) -> Self {
         // What is issued is carried over before: where nothing was, nothing is on its way.
         let settled = if carried.is_empty() { now } else { now + SETTLE };
-        Self { carried, issued: Vec::new(), settled, run: Run::default(), has_news: false }
+        Self { carried, issued: Vec::new(), settled, begun: now, run: Run::default(), has_news: false }
     }
 
     /// What was carried over, to be kept for the next run.
@@ -131,7 +135,7 @@ impl Mirror {
 
     /// Whether everything that was issued is written and has had its time to appear in a status file of `created`.
     pub fn has_settled(&self, created: i64) -> bool {
-        created >= self.settled && self.issued.iter().all(|issued| issued.written.is_some_and(|time| created > time))
+        created >= self.settled() && self.issued.iter().all(|issued| issued.written.is_some_and(|time| created > time))
     }
 
     /// What to tell this core. What is given is to be written, and then [`Mirror::handle_written`] to be called, or
@@ -146,7 +150,7 @@ impl Mirror {
             self.carry(common);
             return Vec::new();
         }
-        if created < self.settled || self.is_waiting() {
+        if created < self.settled() || self.is_waiting() {
             return Vec::new();
         }
         let run = self.run;
@@ -173,6 +177,12 @@ impl Mirror {
     /// The core's command file will not get what was issued last, and who knows how much of it it has.
     pub fn handle_refused(&mut self, now: i64) {
         self.end_waiting(now, true);
+    }
+
+    /// What an earlier run issued, a core that was started since can only have found in its command file.
+    fn settled(&self) -> i64 {
+        let Run { program_start, first } = self.run;
+        if program_start >= self.begun { self.settled.min(first + FINDS) } else { self.settled }
     }
 
     fn end_waiting(&mut self, now: i64, is_refused: bool) {

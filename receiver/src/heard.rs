@@ -53,7 +53,10 @@ pub enum Contact {
 
 /// What was heard of all nodes.
 #[derive(Default)]
-pub(crate) struct Hearing(Mutex<BTreeMap<String, watch::Sender<Heard>>>);
+pub(crate) struct Hearing {
+    nodes: Mutex<BTreeMap<String, watch::Sender<Heard>>>,
+    arrivals: watch::Sender<u64>,
+}
 
 /// What one session tells of its node.
 pub(crate) struct Bond {
@@ -67,6 +70,11 @@ impl Hearing {
         self.of(node).subscribe()
     }
 
+    /// Counts sessions as they begin.
+    pub(crate) fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
+    }
+
     /// A session of a node begins.
     pub(crate) fn begin(&self, node: &str, number: SessionNumber, now: Instant) -> Bond {
         let heard = self.of(node);
@@ -74,11 +82,12 @@ impl Hearing {
             // What it said in another session says nothing of now.
             *heard = Heard { at: Some(now), contact: Contact::Connected, number: Some(number), ..Heard::default() };
         });
+        self.arrivals.send_modify(|arrivals| *arrivals += 1);
         Bond { number, heard }
     }
 
     fn of(&self, node: &str) -> watch::Sender<Heard> {
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         if nodes.len() >= MAX_NODES && !nodes.contains_key(node) {
             nodes.retain(|_, heard| heard.receiver_count() > 0 || heard.borrow().contact == Contact::Connected);
         }
@@ -185,7 +194,7 @@ mod tests {
         for n in 0..3 * MAX_NODES {
             drop(hearing.begin(&format!("n{n}"), number, Instant::now()));
         }
-        let nodes = hearing.0.lock().unwrap();
+        let nodes = hearing.nodes.lock().unwrap();
         assert!(nodes.len() <= MAX_NODES && nodes.contains_key("followed"));
         drop(followed);
     }

@@ -262,6 +262,11 @@ impl Receiver {
         self.shared.hearing.subscribe(node)
     }
 
+    /// Counts the sealed sessions of all nodes as they begin.
+    pub fn arrivals(&self) -> watch::Receiver<u64> {
+        self.shared.hearing.arrivals()
+    }
+
     /// What sealed senders are told of this node's core. Until it is said: that it is unknown.
     pub fn set_core(&self, core: CoreVerdict) {
         self.shared.own.send_if_modified(|own| std::mem::replace(&mut own.core, core) != core);

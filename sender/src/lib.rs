@@ -196,6 +196,11 @@ impl Sender {
         self.record(destination).map(Record::heard)
     }
 
+    /// Tries all destinations again at once that could not be reached: a node that has just connected may be one of them.
+    pub fn retry(&self) {
+        self.destinations.iter().for_each(|(_, record)| record.retry.notify_waiters());
+    }
+
     /// Forgets that a destination could seal, so that it may be one that cannot from now on, and tries it again at once. Says
     /// whether it was remembered. A sealed session that lasts goes on. Blocks on the disk.
     ///

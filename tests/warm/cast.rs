@@ -28,6 +28,9 @@ const SETTINGS: &str = "retain_state_information=1\nretention_update_interval=60
 /// finds that it is not to check them.
 const CHECKING: &str = "execute_service_checks=1\nexecute_host_checks=1\n";
 
+/// What a daemon says when it has its place.
+const READY: &str = "sender sends";
+
 /// A core, and what it has logged.
 pub struct Actor {
     pub name: &'static str,
@@ -224,7 +227,7 @@ impl Node {
         assert!(state["takeovers"].is_array(), "{state}");
         state["takeovers"] = serde_json::json!([]);
         fs::write(&file, state.to_string()).unwrap();
-        self.daemon = Running::start(&mut understudy(&self.directory, "run"));
+        self.launch_daemon();
         true
     }
 
@@ -238,6 +241,16 @@ impl Node {
     #[track_caller]
     pub fn start_daemon(&mut self) {
         self.daemon = daemon(&self.directory);
+    }
+
+    /// Another one is started, and not waited for.
+    pub fn launch_daemon(&mut self) {
+        self.daemon = Running::start(&mut understudy(&self.directory, "run"));
+    }
+
+    /// Whether its daemon has its place.
+    pub fn has_daemon(&self) -> bool {
+        self.said().contains(READY)
     }
 
     /// What a command says that asks its daemon.
@@ -261,7 +274,7 @@ impl Node {
 #[track_caller]
 fn daemon(directory: &Path) -> Running {
     let daemon = Running::start(&mut understudy(directory, "run"));
-    daemon.wait_for("sender sends");
+    daemon.wait_for(READY);
     daemon
 }
 

@@ -15,6 +15,8 @@
 //! charge. What a core has not taken when it is killed has not happened: the check is made again in the next round, by the
 //! other node.
 //!
+//! Sometimes the core is killed, and sometimes its daemon with it, as when a machine dies.
+//!
 //! The oracle gets what the core in charge has taken, the moment that its log shows it. So all three have the same results and
 //! the same orders, in the same order, with the same check times.
 //!
@@ -22,6 +24,7 @@
 //! counted. At the end all three have the same comments and downtimes. What cannot be carried over is no part of the schedule:
 //!
 //! - what operators did in the last two seconds before a core is killed, which no status file showed;
+//! - results of the last moment before a machine dies, of which its daemon could not tell;
 //! - a downtime that ends by itself while nobody is in charge, so that nobody could tell it;
 //! - a service's problem that becomes hard because its host is down: see [`plan`].
 //!
@@ -56,7 +59,7 @@ use cast::Cast;
 use plan::Plan;
 use support::random::Random;
 
-/// How many rounds are played while the master's core is killed three times.
+/// How many rounds are played while the master is killed three times, once with its daemon.
 const ROUNDS: usize = 52;
 
 #[test]

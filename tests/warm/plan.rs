@@ -1,5 +1,6 @@
 //! What happens, and when: it follows from the seed.
 
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use crate::objects::{MAX_ATTEMPTS, Watched};
@@ -27,8 +28,26 @@ pub enum Act {
     Result(Watched, u8),
     /// An operator wants something.
     Order(Watched, Order),
-    /// The master's core is killed.
-    Kill,
+    /// The master's core, or all of the master, is killed.
+    Kill(Victim),
+}
+
+/// What dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    /// The core, and its daemon goes on.
+    Core,
+    /// The core and the daemon.
+    Node,
+}
+
+impl Display for Victim {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Victim::Core => "core",
+            Victim::Node => "node",
+        })
+    }
 }
 
 /// What operators do.
@@ -63,8 +82,11 @@ pub struct Plan {
 impl Plan {
     pub fn new(random: &mut Random, rounds: usize, kills: usize) -> Self {
         let killed: Vec<usize> = (0..kills).map(|kill| FIRST_KILL + kill * FROM_KILL_TO_KILL).collect();
-        let mut acts: Vec<(Duration, Act)> =
-            killed.iter().map(|round| (at(*round) + Duration::from_millis(random.below(8_000)), Act::Kill)).collect();
+        // In turn, beginning with a core.
+        let victims = [Victim::Core, Victim::Node].into_iter().cycle();
+        let mut kill =
+            |(round, victim): (&usize, _)| (at(*round) + Duration::from_millis(random.below(8_000)), Act::Kill(victim));
+        let mut acts: Vec<(Duration, Act)> = killed.iter().zip(victims).map(&mut kill).collect();
         let mut of_host = Vec::new();
         for (index, watched) in Watched::all().enumerate() {
             let mut course = course(random, watched, rounds);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cast::Cast;
 use crate::clock::{Clock, Moment, now};
 use crate::objects::Watched;
-use crate::plan::{Act, Order, Plan, RESTART_AFTER, ROUND};
+use crate::plan::{Act, Order, Plan, RESTART_AFTER, ROUND, Victim};
 use crate::witness::Line;
 
 /// How often is looked what is due, and what the cores have logged.
@@ -21,6 +21,9 @@ const AWAY: Duration = Duration::from_secs(90);
 
 /// How long after a hand-back nothing is on its way any more.
 const SETTLED: Duration = Duration::from_secs(6);
+
+/// A machine that dies has told of what happened before that.
+const LAST_WORDS: Duration = Duration::from_millis(150);
 
 /// The comment with which the oracle shows that it has done all that it was given.
 pub const THE_END: &str = "the end";
@@ -49,16 +52,17 @@ pub fn play(cast: &mut Cast, plan: &Plan) {
         stage.look(cast);
         let position = clock.position(now(), stage.in_charge.is_some());
         stage.restart_if_due(cast, position);
+        stage.start_core_if_due(cast);
         if let Some(position) = position {
             let mut lines = String::new();
             while let Some((at, act)) = acts.next_if(|(at, _)| *at <= position && lines.len() < MAX_WRITE) {
                 match act {
-                    Act::Kill if stage.in_charge != Some("master") => {
+                    Act::Kill(_) if stage.in_charge != Some("master") => {
                         panic!("at {at:?} the master is not in charge again:\n{}", cast.standby.status());
                     }
-                    Act::Kill => {
+                    Act::Kill(victim) => {
                         give(cast, &mut lines);
-                        stage.kill(cast, position);
+                        stage.kill(cast, position, *victim);
                         charge.pass_on(cast);
                         charge.given.clear();
                         break;
@@ -179,7 +183,9 @@ struct Stage {
     in_charge: Option<&'static str>,
     since: Instant,
     /// Where in the schedule the master was killed that is still dead.
-    killed: Option<Duration>,
+    killed: Option<(Duration, Victim)>,
+    /// Its daemon was started, and then its core is to be.
+    is_booting: bool,
     restarted: Option<Instant>,
     /// How much the standby had told when it took over.
     told_before: usize,
@@ -199,7 +205,8 @@ enum Hours {
 impl Stage {
     fn new(cast: &Cast) -> Self {
         let in_charge = cast.in_charge().map(|node| node.actor.name);
-        Stage { in_charge, since: Instant::now(), killed: None, restarted: None, told_before: 0, hours: Hours::Past }
+        let since = Instant::now();
+        Stage { in_charge, since, killed: None, is_booting: false, restarted: None, told_before: 0, hours: Hours::Past }
     }
 
     fn look(&mut self, cast: &mut Cast) {
@@ -242,21 +249,36 @@ impl Stage {
         }
     }
 
-    fn kill(&mut self, cast: &mut Cast, position: Duration) {
-        cast.note("the master's core is killed");
+    fn kill(&mut self, cast: &mut Cast, position: Duration, victim: Victim) {
+        if victim == Victim::Node {
+            std::thread::sleep(LAST_WORDS);
+        }
+        cast.note(format!("the master's {victim} is killed"));
         cast.master.actor.kill();
-        self.killed = Some(position);
+        if victim == Victim::Node {
+            cast.master.kill_daemon();
+        }
+        self.killed = Some((position, victim));
         self.look(cast);
     }
 
-    /// The master's core comes back when the standby has notified for a while.
+    /// What was killed comes back when the standby has notified for a while.
     fn restart_if_due(&mut self, cast: &mut Cast, position: Option<Duration>) {
-        let is_due = self.killed.zip(position).is_some_and(|(killed, position)| position >= killed + RESTART_AFTER);
-        if is_due {
-            assert!(told(cast) > self.told_before, "the standby has not notified");
+        let Some(position) = position else { return };
+        let Some((_, victim)) = self.killed.take_if(|(killed, _)| position >= *killed + RESTART_AFTER) else { return };
+        assert!(told(cast) > self.told_before, "the standby has not notified");
+        if victim == Victim::Node {
+            cast.note("the master's daemon is started");
+            cast.master.launch_daemon();
+        }
+        self.is_booting = true;
+    }
+
+    fn start_core_if_due(&mut self, cast: &mut Cast) {
+        if self.is_booting && cast.master.has_daemon() {
             cast.note("the master's core is started");
             cast.master.actor.core.launch();
-            (self.killed, self.restarted, self.hours) = (None, Some(Instant::now()), Hours::Ahead);
+            (self.is_booting, self.restarted, self.hours) = (false, Some(Instant::now()), Hours::Ahead);
         }
     }
 }

@@ -95,6 +95,8 @@ pub fn charge(own: &Own, shelf: &Shelf, authority: Authority, is_on_stage: bool,
     let peer_notifies = shelf.heading().notifies == Some(true);
     match authority {
         _ if own.created == 0 || shelf.heading().created == 0 => None,
+        // It may be in charge by now. A core that came back with what was ended before must not pass for the one that has the say.
+        Authority::Nothing | Authority::Union if shelf.ends() == 0 => None,
         Authority::Nothing => Some(Charge::Own),
         Authority::Union if is_on_stage => Some(Charge::Own),
         Authority::Union if peer_notifies => Some(Charge::Peer),

@@ -319,6 +319,18 @@ fn what_a_core_took_with_it_is_told_the_next_one() {
 }
 
 #[test]
+fn an_earlier_run_has_told_a_new_core_nothing_but_what_it_finds() {
+    let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
+    let own = one(Entry::default());
+    let mut mirror = Mirror::new(wanted.clone(), NOW);
+    let mut told = |created| {
+        let sight = Sight { wanted: &wanted, shown: &own, created, program_start: NOW + 1 };
+        mirror.handle_sight(sight, Charge::Peer, created).len()
+    };
+    assert_eq!([told(NOW + 1), told(NOW + FINDS), told(NOW + 1 + FINDS)], [0, 0, 1]);
+}
+
+#[test]
 fn what_was_refused_is_told_again_once_the_core_does_not_show_it() {
     let wanted = one(Entry { comments: vec![comment(1, "x")], ..Entry::default() });
     let own = one(Entry::default());

@@ -14,6 +14,8 @@ fn shelf(notifies: bool, has_notified: bool) -> Shelf {
     let heading = Heading { program_start: 1, created: 100, notifies: Some(notifies) };
     let mut shelf = Shelf::default();
     shelf.restore(heading, has_notified.then_some(Activity { since: 1, until: 2 }), true);
+    shelf.begin();
+    shelf.end();
     shelf
 }
 
@@ -41,6 +43,18 @@ fn before_both_have_shown_something_nobody_has_the_say() {
     let role = Some(Role::Standby);
     assert_eq!(charge(&Own::default(), &shelf(true, true), Authority::Inherit, false, role), None);
     assert_eq!(charge(&own(), &Shelf::default(), Authority::Inherit, false, role), None);
+}
+
+#[test]
+fn by_what_a_peer_said_to_the_daemon_before_this_core_never_has_the_say() {
+    let heading = Heading { program_start: 1, created: 100, notifies: Some(false) };
+    let mut shelf = Shelf::default();
+    shelf.restore(heading, Some(Activity { since: 1, until: 2 }), true);
+    assert_eq!(charge(&own(), &shelf, Authority::Nothing, true, Some(Role::Master)), None);
+    assert_eq!(charge(&own(), &shelf, Authority::Inherit, false, Some(Role::Standby)), Some(Charge::Peer));
+    shelf.begin();
+    shelf.end();
+    assert_eq!(charge(&own(), &shelf, Authority::Nothing, true, Some(Role::Master)), Some(Charge::Own));
 }
 
 #[test]

@@ -25,8 +25,8 @@ use nagios::Object;
 /// How long the peer may take to deliver what it has.
 pub const SETTLE_WITHIN: Duration = Duration::from_secs(45);
 
-/// How long the peer may take to connect, before what is known of it must do.
-pub const CONTACT_WITHIN: Duration = Duration::from_secs(10);
+/// How long the peer may take to connect, before what is known of it must do. A sender tries again within 15 s.
+pub const CONTACT_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long the core may take to write a status file.
 pub const PICTURE_WITHIN: Duration = Duration::from_secs(45);

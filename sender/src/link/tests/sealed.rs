@@ -116,6 +116,22 @@ async fn a_destination_that_welcomes_and_leaves_is_met_again_soon() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_destination_that_may_be_back_is_tried_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let standby = Standby::start(Policy::Auto(psk())).await;
+    standby.state().act = Act::Cut;
+    let sender = sender(directory.path(), standby.address, Policy::Auto(psk())).await;
+    eventually("the next pause is one of seconds", || standby.state().connections >= 5).await;
+    let (before, began) = (standby.state().connections, Instant::now());
+    eventually("three more", || {
+        sender.retry();
+        standby.state().connections >= before + 3
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(3), "after {:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn after_a_cut_it_goes_on_where_acknowledgements_ended() {
     let directory = tempfile::tempdir().unwrap();
     let standby = Standby::start(Policy::Auto(psk())).await;
