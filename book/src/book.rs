@@ -373,7 +373,7 @@ impl Page {
             // The file implies the present state only; of earlier ones of the same problem the log told.
             let implied = if known.notified_on.is_empty() { shown.notified_on } else { States::default() };
             shown.notified_on = known.notified_on.union(implied);
-        } else if is_silent && !shown.is_problem() {
+        } else if is_silent && !shown.is_problem() && !known.notified_on.is_empty() {
             (shown.notified_on, shown.notifications) = (known.notified_on, known.notifications);
         }
         shown

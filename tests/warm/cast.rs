@@ -28,9 +28,6 @@ const SETTINGS: &str = "retain_state_information=1\nretention_update_interval=60
 /// finds that it is not to check them.
 const CHECKING: &str = "execute_service_checks=1\nexecute_host_checks=1\n";
 
-/// What a daemon says when it has its place.
-const READY: &str = "sender sends";
-
 /// A core, and what it has logged.
 pub struct Actor {
     pub name: &'static str,
@@ -248,11 +245,6 @@ impl Node {
         self.daemon = Running::start(&mut understudy(&self.directory, "run"));
     }
 
-    /// Whether its daemon has its place.
-    pub fn has_daemon(&self) -> bool {
-        self.said().contains(READY)
-    }
-
     /// What a command says that asks its daemon.
     pub fn ask(&self, words: &[&str]) -> Said {
         let (what, arguments) = words.split_first().unwrap();
@@ -274,7 +266,7 @@ impl Node {
 #[track_caller]
 fn daemon(directory: &Path) -> Running {
     let daemon = Running::start(&mut understudy(directory, "run"));
-    daemon.wait_for(READY);
+    daemon.wait_for("sender sends");
     daemon
 }
 

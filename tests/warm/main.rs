@@ -25,6 +25,8 @@
 //!
 //! - what operators did in the last two seconds before a core is killed, which no status file showed;
 //! - results of the last moment before a machine dies, of which its daemon could not tell;
+//! - a core that was away and is started before its daemon knows what happened meanwhile: it believes to have told of a problem that
+//!   it has told the beginning of, until it sees a recovery;
 //! - a downtime that ends by itself while nobody is in charge, so that nobody could tell it;
 //! - a service's problem that becomes hard because its host is down: see [`plan`].
 //!

@@ -25,6 +25,9 @@ const SETTLED: Duration = Duration::from_secs(6);
 /// A machine that dies has told of what happened before that.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
+/// What a daemon says when its core, which does not run, is going to know what the other node has told.
+const TOLD_BEFORE_START: &str = "the core that does not run remembers what the other node has told";
+
 /// The comment with which the oracle shows that it has done all that it was given.
 pub const THE_END: &str = "the end";
 
@@ -184,8 +187,8 @@ struct Stage {
     since: Instant,
     /// Where in the schedule the master was killed that is still dead.
     killed: Option<(Duration, Victim)>,
-    /// Its daemon was started, and then its core is to be.
-    is_booting: bool,
+    /// What comes back; its daemon runs, or was started.
+    booting: Option<Victim>,
     restarted: Option<Instant>,
     /// How much the standby had told when it took over.
     told_before: usize,
@@ -206,7 +209,7 @@ impl Stage {
     fn new(cast: &Cast) -> Self {
         let in_charge = cast.in_charge().map(|node| node.actor.name);
         let since = Instant::now();
-        Stage { in_charge, since, killed: None, is_booting: false, restarted: None, told_before: 0, hours: Hours::Past }
+        Stage { in_charge, since, killed: None, booting: None, restarted: None, told_before: 0, hours: Hours::Past }
     }
 
     fn look(&mut self, cast: &mut Cast) {
@@ -271,14 +274,16 @@ impl Stage {
             cast.note("the master's daemon is started");
             cast.master.launch_daemon();
         }
-        self.is_booting = true;
+        self.booting = Some(victim);
     }
 
+    /// As at a boot, after its daemon, which is given the time to tell what happened meanwhile.
     fn start_core_if_due(&mut self, cast: &mut Cast) {
-        if self.is_booting && cast.master.has_daemon() {
+        let is_due = |victim: &mut Victim| *victim == Victim::Core || cast.master.said().contains(TOLD_BEFORE_START);
+        if self.booting.take_if(is_due).is_some() {
             cast.note("the master's core is started");
             cast.master.actor.core.launch();
-            (self.is_booting, self.restarted, self.hours) = (false, Some(Instant::now()), Hours::Ahead);
+            (self.restarted, self.hours) = (Some(Instant::now()), Hours::Ahead);
         }
     }
 }

@@ -194,7 +194,12 @@ impl Course {
         let wish = Wish { patches: plan.patches, enable_by: None, called_off: self.called_off.clone() };
         let readmitted = self.shared.means.readmission.readmit(results);
         let outcome = self.give_and_then(wish, &watch::Sender::default(), readmitted).await;
-        tracing::info!(given, owed, %outcome, "results came while this core was given what the other node has told");
+        if outcome == Outcome::Confirmed {
+            tracing::info!(given, owed, "results came while this core was given what the other node has told");
+        } else {
+            let what = "recoveries that came while this core was given what the other node has told may not be told";
+            tracing::warn!(given, owed, %outcome, what);
+        }
     }
 
     fn note_enabled(&self, result: Result<(), NotIssued>) {
