@@ -42,14 +42,11 @@ pub fn inherit(book: &Memory, own: &Memory) -> Inheritance {
     }
     let same_result = own.last_check == book.last_check && own.state == book.state;
     match (book.is_problem(), own.is_problem()) {
-        (false, false) if owes_recovery(book) => {
-            Inheritance::RecoveryOwed(Patch { memory: end_untold(book, own), scope: Scope::State })
-        }
+        (false, false) if owes_recovery(book) => Inheritance::RecoveryOwed(set_back(&problem_told(book), own)),
         (_, _) if same_result => patch(heir_of_result(book, own), own, Scope::Course),
         (true, true) => patch(heir_of_problem(book, own), own, Scope::Notifications),
         (true, false) if !book.notified_on.is_empty() => {
-            let memory = Memory { flapping: own.flapping, last_check: own.last_check, ..book.clone() };
-            let patch = Patch { memory, scope: Scope::State };
+            let patch = set_back(book, own);
             // The log told of a result that came with no picture, and did not get here.
             let is_lost = own.last_check == book.last_check;
             if is_lost { Inheritance::Patch(patch) } else { Inheritance::RecoveryOwed(patch) }
@@ -75,17 +72,16 @@ fn owes_recovery(book: &Memory) -> bool {
     !book.is_problem() && !book.notified_on.is_empty()
 }
 
-/// The problem as it was told, for a core that is to tell its end.
-fn end_untold(book: &Memory, own: &Memory) -> Memory {
+/// The problem as it was told, whose end nobody was told of.
+fn problem_told(book: &Memory) -> Memory {
     let state = (1..=3).rev().find(|state| book.notified_on.contains(*state)).unwrap_or(book.state);
-    Memory {
-        state,
-        last_hard_state: state,
-        state_type: StateType::Hard,
-        flapping: own.flapping,
-        last_check: own.last_check,
-        ..book.clone()
-    }
+    Memory { state, last_hard_state: state, state_type: StateType::Hard, ..book.clone() }
+}
+
+/// What sets a core that shows `own` back to a problem, so that the result that ended it, injected again, ends it once more.
+pub fn set_back(problem: &Memory, own: &Memory) -> Patch {
+    let memory = Memory { flapping: own.flapping, last_check: own.last_check, ..problem.clone() };
+    Patch { memory, scope: Scope::State }
 }
 
 /// Whether a core that shows `own` has taken what it was given, or has gone on from there.

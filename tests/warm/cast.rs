@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::signal::Signal;
@@ -17,7 +18,7 @@ use crate::support::core::Core;
 use crate::support::process::{Running, UNDERSTUDY};
 use crate::support::site::{Said, free_port, run};
 use crate::support::standby::{PASSWORD, write_secret};
-use crate::support::wait::until;
+use crate::support::wait::{SOON, until, until_within};
 use crate::witness::Witness;
 
 /// What all three cores have. A minute of a downtime or an interval lasts a second.
@@ -75,11 +76,30 @@ impl Cast {
         let master = Node::start(directory.path(), ["master", "standby"], [of_master, way(of_standby)], role);
         let mut cast = Cast { oracle, master, standby, events: Vec::new(), _directory: directory };
         cast.oracle.core.start();
-        until("the master notifies", || {
-            cast.poll();
-            cast.master.actor.witness.notifies.then_some(())
-        });
+        cast.wait_until_notifies("the master", SOON, |cast| cast.master.actor.witness.notifies);
         cast
+    }
+
+    /// Waits until the standby's core knows what the master's does. What comes later it gets at a take-over only.
+    #[track_caller]
+    pub fn wait_until_up_to_date(&self) {
+        until("the first resynchronisation", || self.standby.said().contains("this core is up to date").then_some(()));
+    }
+
+    /// Waits until the status files of both are newer than what has happened.
+    #[track_caller]
+    pub fn both_show_all(&self) {
+        self.master.actor.shows_all();
+        self.standby.actor.shows_all();
+    }
+
+    /// Waits until those notify, by their logs, whom `who` wants to.
+    #[track_caller]
+    pub fn wait_until_notifies(&mut self, what: &str, limit: Duration, who: impl Fn(&Cast) -> bool) {
+        until_within(limit, what, || {
+            self.poll();
+            who(self).then_some(())
+        });
     }
 
     /// Reads what the pair has logged.

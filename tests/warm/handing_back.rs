@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cast::{Actor, Cast};
-use crate::support::wait::{until, until_within};
+use crate::support::wait::until;
 
 /// Both notify at their second result, and once of each problem; between them the one in charge changes.
 const TOLD_BY_MASTER: &str = "host-00;service-1";
@@ -15,12 +15,12 @@ const BACK_WITHIN: Duration = Duration::from_secs(30);
 #[test]
 fn what_the_standby_told_is_not_told_again_and_its_end_is() {
     let mut cast = Cast::enter();
-    until("the first resynchronisation", || cast.standby.said().contains("this core is up to date").then_some(()));
+    cast.wait_until_up_to_date();
     fail(&mut cast.master.actor, TOLD_BY_MASTER);
-    known_to_both(&cast);
+    cast.both_show_all();
 
     cast.master.actor.kill();
-    notifies(&mut cast, |cast| cast.standby.actor.witness.notifies, Duration::from_secs(20));
+    cast.wait_until_notifies("the take-over", Duration::from_secs(20), |cast| cast.standby.actor.witness.notifies);
     let standby = &mut cast.standby.actor;
     fail(standby, TOLD_BY_STANDBY);
     standby.result(TOLD_BY_MASTER, 0);
@@ -29,7 +29,7 @@ fn what_the_standby_told_is_not_told_again_and_its_end_is() {
     cast.standby.actor.shows_all();
 
     cast.master.actor.core.start_again();
-    notifies(&mut cast, |cast| cast.master.actor.witness.notifies, BACK_WITHIN);
+    cast.wait_until_notifies("the hand-back", BACK_WITHIN, |cast| cast.master.actor.witness.notifies);
     assert!(!cast.standby.actor.witness.notifies, "one of them notifies");
     let master = &mut cast.master.actor;
     master.result(TOLD_BY_STANDBY, 2);
@@ -49,16 +49,4 @@ fn fail(actor: &mut Actor, service: &str) {
     actor.result(service, 2);
     actor.result(service, 2);
     until("the notification", || (actor.notified(service) == ["CRITICAL"]).then_some(()));
-}
-
-fn known_to_both(cast: &Cast) {
-    cast.master.actor.shows_all();
-    cast.standby.actor.shows_all();
-}
-
-fn notifies(cast: &mut Cast, who: impl Fn(&Cast) -> bool, limit: Duration) {
-    until_within(limit, "notifications", || {
-        cast.poll();
-        who(cast).then_some(())
-    });
 }

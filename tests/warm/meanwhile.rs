@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cast::{Actor, Cast};
 use crate::objects::{MAX_ATTEMPTS, Watched};
-use crate::support::wait::{until, until_within};
+use crate::support::wait::{SOON, until, until_within};
 
 /// Between the recoveries of two services: some come before the core is given its memory, some meanwhile, and some afterwards.
 const DURING_TAKE_OVER: Duration = Duration::from_millis(10);
@@ -16,11 +16,10 @@ const TOLD_WITHIN: Duration = Duration::from_secs(30);
 #[test]
 fn recoveries_during_a_take_over_are_told_once() {
     let mut cast = Cast::enter();
-    until("the first resynchronisation", || cast.standby.said().contains("this core is up to date").then_some(()));
+    cast.wait_until_up_to_date();
     let services = services();
     fail(&mut cast.master.actor, &services);
-    cast.master.actor.shows_all();
-    cast.standby.actor.shows_all();
+    cast.both_show_all();
 
     cast.master.actor.kill();
     until("the standby's checks", || {
@@ -38,12 +37,9 @@ fn recoveries_during_a_take_over_are_told_once() {
 #[test]
 fn recoveries_during_a_hand_back_are_told_once() {
     let mut cast = Cast::enter();
-    until("the first resynchronisation", || cast.standby.said().contains("this core is up to date").then_some(()));
+    cast.wait_until_up_to_date();
     cast.master.actor.kill();
-    until("the take-over", || {
-        cast.poll();
-        cast.standby.actor.witness.notifies.then_some(())
-    });
+    cast.wait_until_notifies("the take-over", SOON, |cast| cast.standby.actor.witness.notifies);
     let services = services();
     fail(&mut cast.standby.actor, &services);
     cast.standby.actor.shows_all();
@@ -56,10 +52,7 @@ fn recoveries_during_a_hand_back_are_told_once() {
         checks.actor.check(service, 0);
         std::thread::sleep(DURING_HAND_BACK);
     }
-    until_within(TOLD_WITHIN, "the hand-back", || {
-        cast.poll();
-        cast.master.actor.witness.notifies.then_some(())
-    });
+    cast.wait_until_notifies("the hand-back", TOLD_WITHIN, |cast| cast.master.actor.witness.notifies);
     assert_recoveries_are_told_once(&mut cast, &services);
     assert!(!cast.master.actor.notified(services.last().unwrap()).is_empty(), "all was over before the hand-back");
 }

@@ -25,13 +25,10 @@ fn what_both_told_while_they_were_cut_off_is_joined() {
         network.push(proxy);
         network.last().unwrap().address()
     });
-    until("the first resynchronisation", || cast.standby.said().contains("this core is up to date").then_some(()));
+    cast.wait_until_up_to_date();
 
     network.iter().for_each(|proxy| proxy.set(Weather::Stalled));
-    until_within(CHANGES_WITHIN, "the standby's notifications", || {
-        cast.poll();
-        cast.standby.actor.witness.notifies.then_some(())
-    });
+    cast.wait_until_notifies("the standby's notifications", CHANGES_WITHIN, |cast| cast.standby.actor.witness.notifies);
     assert!(cast.master.actor.witness.notifies, "nobody has told the master");
     let begin = Instant::now();
     fail(&mut cast.standby.actor);
@@ -42,20 +39,15 @@ fn what_both_told_while_they_were_cut_off_is_joined() {
     std::thread::sleep(TOGETHER.saturating_sub(begin.elapsed()));
 
     network.iter().for_each(|proxy| proxy.set(Weather::Clear));
-    until_within(CHANGES_WITHIN, "the hand-back", || {
-        cast.poll();
-        (!cast.standby.actor.witness.notifies && cast.master.actor.witness.notifies).then_some(())
+    cast.wait_until_notifies("the hand-back", CHANGES_WITHIN, |cast| {
+        !cast.standby.actor.witness.notifies && cast.master.actor.witness.notifies
     });
-    cast.master.actor.shows_all();
-    cast.standby.actor.shows_all();
+    cast.both_show_all();
     let by_master = cast.master.actor.numbers(SERVICE);
     let by_standby = cast.standby.actor.numbers(SERVICE);
     assert!(by_master.starts_with(&[1, 2, 3]) && by_standby.len() < by_master.len(), "{by_master:?}, {by_standby:?}");
     cast.master.actor.kill();
-    until_within(CHANGES_WITHIN, "the take-over", || {
-        cast.poll();
-        cast.standby.actor.witness.notifies.then_some(())
-    });
+    cast.wait_until_notifies("the take-over", CHANGES_WITHIN, |cast| cast.standby.actor.witness.notifies);
     // Whoever told it last, and however often: the next time is one more.
     let next = by_master.last().unwrap() + 1;
     again(&mut cast.standby.actor, next);

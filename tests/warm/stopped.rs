@@ -7,7 +7,7 @@ use nagios::status::StatusReader;
 use nagios::{Memory, Object};
 
 use crate::cast::Actor;
-use crate::support::wait::until;
+use crate::support::wait::{SOON, until};
 use crate::taking_over::{SERVICE, after_a_problem};
 
 #[test]
@@ -21,10 +21,7 @@ fn a_core_that_is_stopped_finds_what_the_other_one_has_told_when_it_starts() {
     });
     cast.master.actor.kill();
     cast.standby.actor.core.start_again();
-    until("the take-over", || {
-        cast.poll();
-        cast.standby.actor.witness.notifies.then_some(())
-    });
+    cast.wait_until_notifies("the take-over", SOON, |cast| cast.standby.actor.witness.notifies);
     let standby = &mut cast.standby.actor;
     standby.result(SERVICE, 2);
     standby.result(SERVICE, 0);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use nagios::retention::MARK;
 
 use crate::cast::Cast;
-use crate::support::wait::until;
+use crate::support::wait::{SOON, until};
 
 pub const SERVICE: &str = "host-00;service-1";
 
@@ -86,13 +86,11 @@ fn a_daemon_that_is_killed_meanwhile_leaves_the_core_its_own_file() {
 /// The master has notified of a problem, and the standby knows both.
 pub fn after_a_problem() -> Cast {
     let mut cast = Cast::enter();
-    // What comes later it gets at the take-over only.
-    until("the first resynchronisation", || cast.standby.said().contains("this core is up to date").then_some(()));
+    cast.wait_until_up_to_date();
     cast.master.actor.result(SERVICE, 2);
     cast.master.actor.result(SERVICE, 2);
     until("the notification", || (cast.master.actor.notified(SERVICE) == ["CRITICAL"]).then_some(()));
-    cast.master.actor.shows_all();
-    cast.standby.actor.shows_all();
+    cast.both_show_all();
     assert_eq!(cast.standby.actor.notified(SERVICE), Vec::<String>::new());
     cast
 }
@@ -101,10 +99,7 @@ pub fn after_a_problem() -> Cast {
 fn kill_master(cast: &mut Cast) {
     let killed = Instant::now();
     cast.master.actor.kill();
-    until("the take-over", || {
-        cast.poll();
-        cast.standby.actor.witness.notifies.then_some(())
-    });
+    cast.wait_until_notifies("the take-over", SOON, |cast| cast.standby.actor.witness.notifies);
     assert!(killed.elapsed() < NOTIFIES_WITHIN, "after {:?}: {}", killed.elapsed(), cast.standby.said());
 }
 

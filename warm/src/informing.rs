@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use book::handover::Outcome;
+use book::inherit::set_back;
 use failover::{Issued, NotIssued};
-use nagios::retention::{Patch, Scope};
+use nagios::retention::Patch;
 use nagios::{CheckResult, Memory, ModeCommand, Object};
 use receiver::Commands;
 use tokio::sync::watch;
@@ -75,9 +76,8 @@ impl Informer {
 fn over_since(given: &Patches, saved: &BTreeMap<Object, Memory>) -> Patches {
     let over = given.iter().filter_map(|(object, patch)| {
         let saved = saved.get(object)?;
-        let memory = Memory { last_check: saved.last_check, flapping: saved.flapping, ..patch.memory.clone() };
         let is_over = patch.memory.is_problem() && saved.checked && !saved.is_problem();
-        is_over.then(|| (object.clone(), Patch { memory, scope: Scope::State }))
+        is_over.then(|| (object.clone(), set_back(&patch.memory, saved)))
     });
     over.collect()
 }
@@ -86,6 +86,7 @@ fn over_since(given: &Patches, saved: &BTreeMap<Object, Memory>) -> Patches {
 mod tests {
     use super::*;
     use nagios::HostName;
+    use nagios::retention::Scope;
 
     #[test]
     fn what_is_over_is_set_back() {
