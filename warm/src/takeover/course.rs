@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use book::Authority;
 use book::handover::Outcome;
 use failover::{Issued, NotIssued, Obstacle};
-use nagios::{CheckResult, Memory, ModeCommand, Object, Timestamp};
+use nagios::{CheckResult, ModeCommand, Object, Timestamp};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -132,7 +132,7 @@ impl Course {
 
     /// There is nothing to give.
     async fn enable(&self, planned: Planned) -> Ending {
-        let before = Before::look(self.giver.place().retention.clone());
+        let (since, before) = (now().seconds(), Before::look(self.giver.place().retention.clone()));
         let commands = [ModeCommand::EnableNotifications, ModeCommand::SaveStateInformation];
         let written = tokio::select! {
             written = self.hand_in(&commands, &self.given_up) => written,
@@ -141,18 +141,18 @@ impl Course {
         let is_enabled = written.is_ok();
         self.note_enabled(written);
         if is_enabled {
-            self.catch_up(planned, before).await;
+            self.catch_up(planned, before, since).await;
         }
         Ending::NothingToGive
     }
 
     async fn give(&self, mut planned: Planned, enable_by: Timestamp) -> Ending {
-        let before = Before::look(self.giver.place().retention.clone());
+        let (since, before) = (now().seconds(), Before::look(self.giver.place().retention.clone()));
         let patches = planned.plan.patches.clone();
         let wish = Wish { patches, enable_by: Some(enable_by), called_off: self.given_up.clone() };
         let (readmission, results) = (&self.shared.means.readmission, std::mem::take(&mut planned.results));
         let afterwards = async {
-            tokio::join!(readmission.readmit(results), self.catch_up(planned, before));
+            tokio::join!(readmission.readmit(results), self.catch_up(planned, before, since));
         };
         Ending::Given(self.give_and_then(wish, &self.progress, afterwards).await)
     }
@@ -169,23 +169,24 @@ impl Course {
     }
 
     /// Gives the core what it lacks because a result came after the plan was made and before it notified, or the peer told of
-    /// something in that time. `before` is what its retention file was before it was told to notify, and to save.
-    async fn catch_up(&self, planned: Planned, before: Before) {
+    /// something in that time. `before` is what its retention file was before it was told to notify, and to save; it has told
+    /// nothing before `since`, in Unix seconds.
+    async fn catch_up(&self, planned: Planned, before: Before, since: i64) {
         let (shared, place) = (self.shared.clone(), self.giver.place().clone());
         let planning = tokio::task::spawn_blocking(move || {
             let saved = before.wait().inspect_err(|reason| {
                 tracing::warn!(reason, "nobody is told of recoveries of the seconds before this core notified");
             });
             let saved = saved.ok()?;
-            let since = |own: &chronicle::Own, shelf: &book::Shelf, _| {
+            let missed = |own: &chronicle::Own, shelf: &book::Shelf, _| {
                 let mut plan = Plan::of_book(shelf.book(), &saved, planned.authority);
                 plan.leave_out(|object, patch| {
                     // The core was asked for the same before, or has told of it itself meanwhile.
-                    planned.plan.patches.get(object) == Some(patch) || has_told(own, object, &saved[object])
+                    planned.plan.patches.get(object) == Some(patch) || has_told(own, object, since)
                 });
                 plan
             };
-            let plan = shared.means.sides.compare(since)?;
+            let plan = shared.means.sides.compare(missed)?;
             let results = knowledge::results(&place.retention, place.flavour, &plan.owed);
             (!plan.patches.is_empty()).then_some((plan, results))
         });
@@ -218,7 +219,7 @@ struct Planned {
     authority: Authority,
 }
 
-/// Whether the core has told of the object since it saved that.
-fn has_told(own: &chronicle::Own, object: &Object, saved: &Memory) -> bool {
-    own.book.entry(object).is_some_and(|entry| entry.memory.last_notification > saved.last_notification)
+/// Whether the core has told of the object since then. What it was given may be newer than what it remembers now.
+fn has_told(own: &chronicle::Own, object: &Object, since: i64) -> bool {
+    own.book.entry(object).is_some_and(|entry| entry.memory.last_notification >= since)
 }
